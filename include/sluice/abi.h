@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The wall between the gate (bpf/) and userspace: keys, values, pins and bounds of
+ * every shared map. Fixed-width, padding spelled out and zero, addresses as bytes in
+ * network order. A change here that an older program would misread raises SLUICE_ABI;
+ * attach and sluiced refuse pins of another number and say how to mend it.
+ *
+ * One address type serves both families: IPv4 is stored v4-mapped (::ffff:a.b.c.d,
+ * RFC 4291 section 2.5.5.2), so each map has one key layout.
+ */
+#ifndef SLUICE_ABI_H
+#define SLUICE_ABI_H
+
+#include <linux/types.h>
+
+#include "sluice/reasons.h"
+
+#define SLUICE_ABI 1
+#define SLUICE_PIN_DIR "/sys/fs/bpf/sluice"
+
+/* Bounds. What happens there is said beside each map in bpf/maps.h. */
+#define SLUICE_MAX_LIST	    (1U << 20) /* entries of each LPM trie */
+#define SLUICE_MAX_VIPS	    8192       /* (address, port, protocol) keys */
+#define SLUICE_MAX_SERVICES 1024       /* service ids */
+#define SLUICE_MAX_BACKENDS 4096       /* backend ids; id 0 means none */
+#define SLUICE_MAX_CONNS    (1U << 20) /* default size of the connection table */
+#define SLUICE_MAX_DECAP    256	       /* balancers that a backend host trusts */
+#define SLUICE_MAX_WORKERS  256	       /* listening sockets that steer spreads over */
+#define SLUICE_RING_SIZE    65537      /* default Maglev table size: prime, > 100 * backends */
+#define SLUICE_EVENTS_BYTES (1U << 18) /* event ring; a full ring drops the event, counted */
+#define SLUICE_SLOTS	    64	       /* reason and notice slots, so that they can grow */
+
+/* ---- what an operator edits with bpftool: stable, in the manual ------------------- */
+
+struct sluice_lpm4 {
+	__u32 prefixlen; /* 0..32, host order */
+	__u8 addr[4];
+};
+
+struct sluice_lpm6 {
+	__u32 prefixlen; /* 0..128, host order */
+	__u8 addr[16];
+};
+
+/* All zero: listed by hand, forever. */
+struct sluice_listed {
+	__u64 expires_ns; /* CLOCK_BOOTTIME; 0 = never */
+	__u32 reason;	  /* enum sluice_listing */
+	__u32 flags;	  /* must be zero */
+};
+
+/* ---- what sluice itself writes ---------------------------------------------------- */
+
+struct sluice_addr {
+	union {
+		__u8 b[16];
+		__u32 w[4];
+	};
+};
+
+#define SLUICE_L7 1 /* passed up to the daemon */
+#define SLUICE_L4 2 /* forwarded by the gate */
+
+/*
+ * port 0 = every port of the VIP that has no entry of its own. proto ICMP (1, or 58 for
+ * IPv6) with port 0 is the VIP's own entry: it exists once for each VIP, answers "is this
+ * address ours" for pings, quoted errors and fragments, and its kind joins the kinds of
+ * all the VIP's services.
+ */
+struct sluice_vip {
+	struct sluice_addr addr;
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+};
+
+struct sluice_service {
+	__u32 id;	 /* 1..SLUICE_MAX_SERVICES-1; index of rings and counters */
+	__u32 kind;	 /* SLUICE_L7 | SLUICE_L4 */
+	__u32 ring_size; /* entries of the inner map rings[id]; 0 = no backend */
+	__u32 flags;	 /* zero */
+};
+
+struct sluice_backend {
+	struct sluice_addr addr; /* outer destination */
+	struct sluice_addr src;	 /* outer source, same family */
+	__u32 generation;	 /* changes each time the id is given to another backend */
+	__u32 in_use;		 /* 0: no backend has this id */
+};
+
+/* What people call it. The gate does not read these; `status`, `apply` and `flow` do. */
+#define SLUICE_NAME 32 /* with the NUL */
+struct sluice_label {
+	char name[SLUICE_NAME]; /* empty: the id is free */
+	__u32 service;		/* of a backend: the id of its service; one backend serves one */
+	__u32 weight;		/* of a backend, as configured */
+};
+
+/* A flow as the client sends it. */
+struct sluice_flow {
+	struct sluice_addr src, dst;
+	__be16 sport, dport;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+struct sluice_conn {
+	__u32 backend;
+	__u32 generation;
+};
+
+struct sluice_count {
+	__u64 packets;
+	__u64 bytes; /* of the frame as it came in */
+};
+
+/*
+ * Element cpu of the array map `counters`: written by that CPU alone, so plain adds do;
+ * an array of one struct per CPU because its lookup is inlined by every kernel, and
+ * because userspace may mmap it. Readers sum over CPUs.
+ */
+struct sluice_counters {
+	struct sluice_count reasons[SLUICE_SLOTS];
+	__u64 notices[SLUICE_SLOTS];
+	struct sluice_count services[SLUICE_MAX_SERVICES];
+	struct sluice_count backends[SLUICE_MAX_BACKENDS];
+	/* The gate's own: entries made into the connection table in the current window. */
+	__u64 window_start_ns;
+	__u64 window_entries;
+	__u64 pad[6];
+};
+
+/* One sampled packet, in the ring buffer `events`. */
+struct sluice_event {
+	__u64 time_ns; /* CLOCK_BOOTTIME */
+	__u32 ifindex;
+	__u32 reason;
+	__u32 bytes;
+	__u32 backend; /* 0 = none */
+	struct sluice_flow flow;
+};
+
+/* Element 0 of the array map `meta`: whose pins these are. */
+struct sluice_meta {
+	__u32 abi;	/* SLUICE_ABI; written first at load, checked by everyone else */
+	__u32 workers;	/* sockets in `workers` that steer spreads over; written by sluiced */
+	__u64 build_id; /* of the gate object that was loaded: FNV-1a 64 of its ELF bytes */
+};
+
+#define SLUICE_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
+SLUICE_SIZE(struct sluice_lpm4, 8);
+SLUICE_SIZE(struct sluice_lpm6, 20);
+SLUICE_SIZE(struct sluice_listed, 16);
+SLUICE_SIZE(struct sluice_vip, 20);
+SLUICE_SIZE(struct sluice_service, 16);
+SLUICE_SIZE(struct sluice_backend, 40);
+SLUICE_SIZE(struct sluice_label, 40);
+SLUICE_SIZE(struct sluice_flow, 40);
+SLUICE_SIZE(struct sluice_conn, 8);
+SLUICE_SIZE(struct sluice_event, 64);
+SLUICE_SIZE(struct sluice_meta, 16);
+_Static_assert(sizeof(struct sluice_counters) % 64 == 0, "a cache line is shared between CPUs");
+_Static_assert(SLUICE_R_COUNT <= SLUICE_SLOTS && SLUICE_N_COUNT <= SLUICE_SLOTS, "slots");
+
+#endif

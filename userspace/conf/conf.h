@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One file for the CLI and the daemon, read into an immutable snapshot. A snapshot owns
+ * everything it points to (one arena); it is shared read-only by all threads and freed
+ * when its last reader is done.
+ *
+ * conf_load checks everything that can be checked without touching the system and reports
+ * all mistakes, each as `file:line: what is wrong; what would be right`.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+
+#define CONF_MAX_BACKENDS 1024 /* of one service */
+#define CONF_MAX_THREADS  SLUICE_MAX_WORKERS
+
+enum conf_mode { CONF_MODE_AUTO, CONF_MODE_NATIVE, CONF_MODE_GENERIC };
+
+struct conf_backend {
+	const char *name;         /* unique within its service */
+	struct endpoint endpoint; /* l7: where to connect; l4: port is unused and 0 */
+	uint32_t weight;          /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
+	unsigned line;
+};
+
+struct conf_listen {
+	struct endpoint endpoint; /* port 0 = every port */
+	uint8_t proto;            /* IPPROTO_TCP or IPPROTO_UDP; l7 is TCP */
+	unsigned line;
+};
+
+struct conf_service {
+	const char *name; /* unique; letters, digits, '-', '_', '.'; < SLUICE_NAME */
+	uint32_t kind;    /* SLUICE_L7 or SLUICE_L4 */
+	uint32_t index;   /* position in conf.services */
+
+	struct conf_listen *listens;
+	unsigned n_listens;
+	struct conf_backend *backends;
+	unsigned n_backends;
+
+	uint32_t ring_size; /* l4: Maglev table size, a prime */
+
+	/* l7. Each limit has a default that suits a public site. */
+	uint32_t connect_ms;        /* to reach a backend: 5s */
+	uint32_t response_ms;       /* from the whole request sent to the response head: 60s */
+	uint32_t header_ms;         /* for a client to send a request head: 10s */
+	uint32_t body_ms;           /* the longest silence within a body, either side: 60s */
+	uint32_t idle_ms;           /* a kept-alive client connection without a request: 75s */
+	uint32_t upstream_idle_ms;  /* a pooled upstream connection: 60s */
+	uint32_t upstream_idle_max; /* pooled connections per backend and thread: 32 */
+	uint32_t max_head;          /* bytes of a request or response head: 32k, at most 64k */
+	uint32_t max_fields;        /* header fields of a message: 100, at most 256 */
+	uint64_t max_body;          /* bytes of a request body: 1g; 0 = no limit */
+	unsigned line;
+};
+
+struct conf {
+	struct arena arena;
+	const char *path;
+
+	/* gate */
+	const char **interfaces;
+	unsigned n_interfaces;
+	enum conf_mode mode;
+	uint32_t priority;    /* libxdp run priority: 50 */
+	uint32_t max_conns;   /* connection table entries */
+	uint32_t conn_rate;   /* new entries per CPU and second; more are hashed only */
+	uint32_t event_every; /* one of this many dropped packets is sampled; 0 = none */
+	struct sluice_addr source4, source6; /* outer source of tunnels; any = by route */
+	struct sluice_addr *decap_from;      /* balancers whose tunnels are unwrapped here */
+	unsigned n_decap_from;
+
+	/* daemon */
+	const char *user;         /* account of the worker; "nobody" unless set */
+	uint32_t threads;         /* 0 = number of CPUs */
+	uint32_t max_connections; /* client connections per thread */
+	uint32_t drain_ms;        /* on SIGTERM, how long running requests may take: 30s */
+	const char *access_log;   /* path, "stdout", or NULL = off */
+	const char *hop_name;     /* pseudonym in Via: "sluice" */
+
+	struct conf_service *services;
+	unsigned n_services;
+};
+
+/*
+ * Reads path. On success returns the snapshot, which the caller frees. On any mistake
+ * prints all of them to `complaints` (stderr usually) and returns NULL with errno
+ * (EINVAL for content, else why the file could not be read).
+ */
+struct conf *conf_load(const char *path, FILE *complaints);
+void conf_free(struct conf *c); /* NULL is fine */
+
+/* The service that takes (addr, port, proto): exact, then any address, then every port of the
+ * address, or NULL. O(1): a hash built at load. */
+const struct conf_service *conf_find(const struct conf *c, const struct endpoint *local,
+				     uint8_t proto);
+
+#endif

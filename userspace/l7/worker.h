@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The worker process: threads with an event loop each, that take client connections from
+ * listening sockets handed over by the keeper, and proxy them. It holds no privilege and
+ * opens no file: all descriptors come from the keeper.
+ */
+#ifndef L7_WORKER_H
+#define L7_WORKER_H
+
+#include <stddef.h>
+
+#include "conf/conf.h"
+
+/* A listening socket (non-blocking) and the one thread that accepts from it. Which service
+ * a connection belongs to is read from its local address (conf_find). */
+struct worker_listener {
+	int fd;
+	unsigned thread;
+};
+
+struct worker_start {
+	const struct conf *conf; /* borrowed for the worker's life */
+	unsigned threads;
+	const struct worker_listener *listeners;
+	size_t n_listeners;
+	int control;    /* socketpair to the keeper: struct worker_msg, SOCK_SEQPACKET */
+	int access_log; /* O_APPEND, or -1 */
+};
+
+/*
+ * Messages on the control socket: typed, of fixed size, checked by the receiver. Keeper to
+ * worker: DRAIN (stop accepting, finish what runs, exit 0). The worker also drains when the
+ * keeper's end closes. Worker to keeper: READY once every thread accepts.
+ */
+enum worker_msg_type { WORKER_MSG_READY = 1, WORKER_MSG_DRAIN = 2 };
+
+struct worker_msg {
+	uint32_t type; /* enum worker_msg_type */
+	uint32_t size; /* sizeof(struct worker_msg) */
+};
+
+/* Runs until drained; returns the process's exit status. */
+int worker_run(const struct worker_start *start);
+
+#endif
