@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the subcommands of `sluice` share. Each is one function; sluice.c holds the table
+ * that names them and everything that --help prints.
+ *
+ * argv[0] is "sluice" (so that getopt's complaints start with it) and argv[1] the first
+ * word after the subcommand. They answer with one of enum ctl_status.
+ */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include "base/err.h"
+
+enum ctl_status {
+	CTL_OK = 0,
+	CTL_FAIL = 1,  /* told by ctl_fail */
+	CTL_USAGE = 2, /* typed wrongly, told; main adds the usage */
+	CTL_HELP = 3,  /* --help was asked for; main prints the usage and exits 0 */
+};
+
+/* Prints `sluice: what; mend` to stderr and returns CTL_FAIL. */
+int ctl_fail(const struct err *e);
+/* The same for words typed wrongly; returns CTL_USAGE. */
+int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+int ctl_attach(int argc, char **argv);
+int ctl_detach(int argc, char **argv);
+int ctl_status(int argc, char **argv);
+int ctl_apply(int argc, char **argv);
+int ctl_check(int argc, char **argv);
+int ctl_version(int argc, char **argv);
+
+int ctl_block(int argc, char **argv);
+int ctl_allow(int argc, char **argv);
+int ctl_flow(int argc, char **argv);
+int ctl_why(int argc, char **argv);
+int ctl_events(int argc, char **argv);
+
+#endif

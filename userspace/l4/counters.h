@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The gate's counters, summed over CPUs. */
+#ifndef L4_COUNTERS_H
+#define L4_COUNTERS_H
+
+#include "l4/gate.h"
+
+/* 84 KB: heap or static, not the stack of a thread. */
+struct counters_sum {
+	struct sluice_count reasons[SLUICE_SLOTS]; /* by enum sluice_reason */
+	uint64_t notices[SLUICE_SLOTS];            /* by enum sluice_notice */
+	struct sluice_count services[SLUICE_MAX_SERVICES];
+	struct sluice_count backends[SLUICE_MAX_BACKENDS];
+};
+
+/*
+ * Reads while the gate counts: every number is whole, but two of them may be a packet
+ * apart. 0 or -errno. Cost: one mmap, no system call per CPU.
+ */
+int counters_read(const struct gate *g, struct counters_sum *sum, struct err *e);
+
+#endif

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The command line. One table row per subcommand; a row is everything there is to know
+ * about it here: its name, its function, its line in the list and its usage.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;  /* one line of the list */
+	const char *usage; /* first line: arguments; further lines: options */
+};
+
+static const struct command commands[] = {
+	{"attach", ctl_attach, "put the gate on a network interface",
+	 "[IFACE...] [-c FILE] [--mode native|generic|auto] [--priority N]\n"
+	 "  -c, --config FILE    the configuration; its services are applied too. Without\n"
+	 "                       IFACE, its interfaces are attached\n"
+	 "  -m, --mode MODE      native (in the driver), generic (slower, any driver), or\n"
+	 "                       auto: native, else generic with a warning\n"
+	 "  -p, --priority N     place among other XDP programs, lowest first (50)\n"},
+	{"detach", ctl_detach, "take it off again; other XDP programs stay",
+	 "IFACE... | --all [--keep-maps]\n"
+	 "  -a, --all            every interface, and the maps even if none is attached\n"
+	 "  -k, --keep-maps      keep maps (blocklists, services) when the last one goes\n"},
+	{"status", ctl_status, "interfaces, services, backends, counters",
+	 "[--json] [-i IFACE]\n"
+	 "  -j, --json           for programs: exact numbers, stable names\n"
+	 "  -i, --interface I    only this interface's line\n"},
+	{"apply", ctl_apply, "bring a running gate to what a file says",
+	 "-c FILE [--dry-run]\n"
+	 "  -c, --config FILE    the configuration\n"
+	 "  -n, --dry-run        print what would change, change nothing\n"},
+	{"check", ctl_check, "read a configuration and report its mistakes",
+	 "-c FILE\n"
+	 "  -c, --config FILE    the configuration\n"},
+	{"block", ctl_block, "the blocklist: add, del, list, import, flush",
+	 "add|del CIDR... | list | import FILE | flush [--ttl TIME] [--reason NAME]\n"},
+	{"allow", ctl_allow, "the allow list, which always wins: add, del, list",
+	 "add|del CIDR... | list [--ttl TIME]\n"},
+	{"flow", ctl_flow, "which backend a flow takes, and why", "SRC:PORT VIP:PORT[/tcp|udp]\n"},
+	{"why", ctl_why, "every reason to pass, drop or forward, with its count", "\n"},
+	{"events", ctl_events, "sampled dropped packets, as they happen", "\n"},
+	{"version", ctl_version, "this program, its libraries and the kernel", "\n"},
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_list(FILE *out)
+{
+	fputs("usage: sluice COMMAND ...     (sluice COMMAND --help tells more)\n\n", out);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+}
+
+static void print_usage(FILE *out, const struct command *c)
+{
+	fprintf(out, "usage: sluice %s %s", c->name, c->usage);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int run_command(const struct command *c, int argc, char **argv)
+{
+	int status = c->run(argc, argv);
+
+	if (status == CTL_USAGE)
+		print_usage(stderr, c);
+	if (status == CTL_HELP) {
+		print_usage(stdout, c);
+		status = CTL_OK;
+	}
+	/* A full disk or a closed pipe behind stdout is a failure too. */
+	if (fflush(stdout) != 0 && status == CTL_OK) {
+		struct err e;
+
+		err_set(&e, errno, "cannot write the output: %s", strerror(errno));
+		status = ctl_fail(&e);
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static char name[] = "sluice";
+	const struct command *c;
+
+	if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+	    strcmp(argv[1], "-h") == 0) {
+		print_list(argc < 2 ? stderr : stdout);
+		return argc < 2 ? CTL_USAGE : CTL_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0)
+		argv[1] += 2;
+	c = find_command(argv[1]);
+	if (!c) {
+		ctl_usage("no such command: %s", argv[1]);
+		print_list(stderr);
+		return CTL_USAGE;
+	}
+	argv[1] = name;
+	return run_command(c, argc - 1, argv + 1);
+}
