@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the gate's maps hold, what a configuration asks for, and the list of edits between
+ * the two. Pure: nothing here reads a map or the network (sync.h does).
+ *
+ * Identity: a service is its name, a backend is (service, address), a VIP entry is its key.
+ * What keeps its identity keeps its id, so that counters and running flows stay true.
+ */
+#ifndef L4_PLAN_H
+#define L4_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "conf/conf.h"
+
+struct plan_service {
+	char name[SLUICE_NAME];
+	__u32 id;        /* 0 until plan_make has chosen one */
+	__u32 kind;      /* SLUICE_L7 | SLUICE_L4; 0 when no VIP entry tells (actual only) */
+	__u32 ring_size; /* wanted: as configured. Actual: length of `ring`; 0 = there is none */
+	__u32 *ring;     /* owned; wanted: filled by plan_make */
+};
+
+struct plan_backend {
+	char name[SLUICE_NAME]; /* empty: an entry without label, left by a crash */
+	__u32 id;
+	__u32 service; /* wanted: index into services; actual: service id */
+	__u32 weight;
+	struct sluice_addr addr, src;
+};
+
+struct plan_vip {
+	struct sluice_vip key;
+	struct sluice_service value; /* wanted: id and ring_size are filled by plan_make */
+	__u32 service;               /* wanted: index into services, or PLAN_MARKER */
+};
+
+#define PLAN_MARKER UINT32_MAX /* the VIP's own entry, which stands for no one service */
+
+/* Both the wanted and the actual state. Arrays are owned. */
+struct plan_state {
+	struct plan_service *services;
+	size_t n_services;
+	struct plan_backend *backends;
+	size_t n_backends;
+	struct plan_vip *vips;
+	size_t n_vips;
+	struct sluice_addr *decap;
+	size_t n_decap;
+};
+
+void plan_state_fini(struct plan_state *s);
+
+/*
+ * The state that a file asks for. Sources of tunnels are left "any" where the file names
+ * none: the caller finds them (sync.h). Refuses what the maps cannot hold. Listens on any
+ * address are left out: the gate and steer work by address.
+ */
+int plan_want(struct plan_state *want, const struct conf *c, struct err *e);
+
+/* In the order in which they are safe to make: the gate never sees an entry that points to
+ * something not yet there or already gone. */
+enum plan_step {
+	PLAN_ADD_SERVICE,
+	PLAN_ADD_BACKEND,
+	PLAN_CHANGE_BACKEND,
+	PLAN_GROW_RING, /* longer, or of the same length */
+	PLAN_ADD_VIP,
+	PLAN_CHANGE_VIP,
+	PLAN_ADD_DECAP,
+	PLAN_SHRINK_RING, /* after the VIP entries have the smaller size */
+	PLAN_REMOVE_DECAP,
+	PLAN_REMOVE_VIP,
+	PLAN_REMOVE_RING,
+	PLAN_REMOVE_BACKEND,
+	PLAN_REMOVE_SERVICE,
+};
+
+struct plan_edit {
+	enum plan_step step;
+	const struct plan_service *service; /* NULL for decap, markers and orphans */
+	const struct plan_service *old_service;
+	const struct plan_backend *backend, *old_backend;
+	const struct plan_vip *vip, *old_vip;
+	const struct sluice_addr *decap;
+	__u32 slots_moved; /* of a ring */
+};
+
+/* Edits borrow from the two states. */
+struct plan {
+	struct plan_edit *edits;
+	size_t n;
+};
+
+/*
+ * Gives ids to what `want` holds, builds its rings, and lists the edits from `actual` to
+ * `want`, sorted by step. -E2BIG when ids run out; then nothing is planned.
+ */
+int plan_make(struct plan *p, struct plan_state *want, const struct plan_state *actual,
+	      struct err *e);
+void plan_fini(struct plan *p);
+
+/* One line per edit that a person cares about: `+ service shop ...`, `~`, `-`. */
+void plan_print(const struct plan *p, FILE *out);
+
+#endif

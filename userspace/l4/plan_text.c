@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: the two ends of a plan that people see: the wanted state as a file tells it, and
+ * the edits as lines.
+ */
+#include "l4/plan.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- wanted --------------------------------------------------------------------------- */
+
+static void copy_name(char out[SLUICE_NAME], const char *name)
+{
+	/* conf_load has checked the length. */
+	memset(out, 0, SLUICE_NAME);
+	memcpy(out, name, strnlen(name, SLUICE_NAME - 1));
+}
+
+static int count(const struct conf *c, size_t *backends, size_t *listens, struct err *e)
+{
+	*backends = *listens = 0;
+	for (unsigned i = 0; i < c->n_services; i++) {
+		*listens += c->services[i].n_listens;
+		if (c->services[i].kind == SLUICE_L4)
+			*backends += c->services[i].n_backends;
+	}
+	if (c->n_services >= SLUICE_MAX_SERVICES)
+		return err_set(e, E2BIG, "%s has %u services and the gate holds %u", c->path,
+			       c->n_services, SLUICE_MAX_SERVICES - 1);
+	if (*backends >= SLUICE_MAX_BACKENDS)
+		return err_set(e, E2BIG, "%s has %zu l4 backends and the gate holds %u", c->path,
+			       *backends, SLUICE_MAX_BACKENDS - 1);
+	if (c->n_decap_from > SLUICE_MAX_DECAP)
+		return err_set(e, E2BIG, "%s has %u addresses in decap_from and the gate holds %u",
+			       c->path, c->n_decap_from, SLUICE_MAX_DECAP);
+	return 0;
+}
+
+/* The VIP's own entry, which gathers the kinds of its services. */
+static void want_marker(struct plan_state *want, const struct sluice_addr *addr, __u32 kind)
+{
+	__u8 proto = addr_is_v4(addr) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	struct plan_vip *vip;
+
+	for (size_t i = 0; i < want->n_vips; i++) {
+		vip = &want->vips[i];
+		if (vip->service == PLAN_MARKER && addr_equal(&vip->key.addr, addr)) {
+			vip->value.kind |= kind;
+			return;
+		}
+	}
+	vip = &want->vips[want->n_vips++];
+	vip->key = (struct sluice_vip){.addr = *addr, .proto = proto};
+	vip->value.kind = kind;
+	vip->service = PLAN_MARKER;
+}
+
+static void want_service(struct plan_state *want, const struct conf_service *s,
+			 const struct conf *c)
+{
+	__u32 index = (__u32)want->n_services++;
+	struct plan_service *out = &want->services[index];
+
+	copy_name(out->name, s->name);
+	out->kind = s->kind;
+	out->ring_size = s->kind == SLUICE_L4 ? s->ring_size : 0;
+	for (unsigned i = 0; i < s->n_listens; i++) {
+		const struct conf_listen *l = &s->listens[i];
+
+		if (addr_is_any(&l->endpoint.addr))
+			continue;
+		want->vips[want->n_vips++] = (struct plan_vip){
+			.key = {.addr = l->endpoint.addr,
+				.port = htons(l->endpoint.port),
+				.proto = l->proto},
+			.service = index,
+		};
+		want_marker(want, &l->endpoint.addr, s->kind);
+	}
+	for (unsigned i = 0; s->kind == SLUICE_L4 && i < s->n_backends; i++) {
+		struct plan_backend *b = &want->backends[want->n_backends++];
+
+		copy_name(b->name, s->backends[i].name);
+		b->service = index;
+		b->weight = s->backends[i].weight;
+		b->addr = s->backends[i].endpoint.addr;
+		b->src = addr_is_v4(&b->addr) ? c->source4 : c->source6;
+	}
+}
+
+int plan_want(struct plan_state *want, const struct conf *c, struct err *e)
+{
+	size_t backends, listens;
+	int rc = count(c, &backends, &listens, e);
+
+	memset(want, 0, sizeof(*want));
+	if (rc)
+		return rc;
+	want->services = calloc(c->n_services + 1, sizeof(*want->services));
+	want->backends = calloc(backends + 1, sizeof(*want->backends));
+	want->vips = calloc(2 * listens + 1, sizeof(*want->vips)); /* each may add a marker */
+	want->decap = calloc(c->n_decap_from + 1, sizeof(*want->decap));
+	if (!want->services || !want->backends || !want->vips || !want->decap) {
+		plan_state_fini(want);
+		return err_set(e, ENOMEM, "out of memory");
+	}
+	for (unsigned i = 0; i < c->n_services; i++)
+		want_service(want, &c->services[i], c);
+	for (unsigned i = 0; i < c->n_decap_from; i++)
+		want->decap[want->n_decap++] = c->decap_from[i];
+	if (want->n_vips > SLUICE_MAX_VIPS) {
+		rc = err_set(
+			e, E2BIG,
+			"%s asks for %zu entries (each address, port and protocol, and one for "
+			"each VIP) and the gate holds %u",
+			c->path, want->n_vips, SLUICE_MAX_VIPS);
+		plan_state_fini(want);
+	}
+	return rc;
+}
+
+/* ---- lines ---------------------------------------------------------------------------- */
+
+static const char *kind_name(__u32 kind)
+{
+	return kind == SLUICE_L4 ? "l4" : "l7";
+}
+
+static const char *vip_text(const struct plan_vip *vip, char *buf, size_t size)
+{
+	struct endpoint ep = {.addr = vip->key.addr, .port = ntohs(vip->key.port)};
+	char text[ENDPOINT_TEXT];
+	const char *proto = proto_name(vip->key.proto);
+
+	snprintf(buf, size, "%s/%s", endpoint_format(&ep, text), proto ? proto : "?");
+	return buf;
+}
+
+static bool is_marker(const struct plan_vip *vip)
+{
+	return vip->key.proto == IPPROTO_ICMP || vip->key.proto == IPPROTO_ICMPV6;
+}
+
+static const char *service_name(const struct plan_service *s)
+{
+	return s && s->name[0] ? s->name : "?";
+}
+
+static void print_backend_change(const struct plan_edit *x, FILE *out)
+{
+	const struct plan_backend *b = x->backend, *old = x->old_backend;
+	char from[ADDR_TEXT], to[ADDR_TEXT];
+
+	fprintf(out, "~ backend %s/%s", x->service->name, b->name);
+	if (strcmp(b->name, old->name) != 0)
+		fprintf(out, " was %s", old->name[0] ? old->name : "without a name");
+	if (b->weight != old->weight)
+		fprintf(out, " weight %u -> %u", old->weight, b->weight);
+	if (!addr_equal(&b->src, &old->src))
+		fprintf(out, " source %s -> %s", addr_format(&old->src, from),
+			addr_format(&b->src, to));
+	fputc('\n', out);
+}
+
+static void print_vip(const struct plan_edit *x, FILE *out)
+{
+	char text[ENDPOINT_TEXT + 8];
+
+	if (is_marker(x->vip ? x->vip : x->old_vip))
+		return;
+	if (x->step == PLAN_ADD_VIP)
+		fprintf(out, "+ service %s %s -> %s\n", x->service->name,
+			vip_text(x->vip, text, sizeof(text)), kind_name(x->vip->value.kind));
+	else if (x->step == PLAN_REMOVE_VIP)
+		fprintf(out, "- service %s %s\n", service_name(x->old_service),
+			vip_text(x->old_vip, text, sizeof(text)));
+	else if (x->vip->value.kind != x->old_vip->value.kind)
+		fprintf(out, "~ service %s %s %s -> %s\n", x->service->name,
+			vip_text(x->vip, text, sizeof(text)), kind_name(x->old_vip->value.kind),
+			kind_name(x->vip->value.kind));
+	else if (x->vip->value.id != x->old_vip->value.id)
+		fprintf(out, "~ service %s %s now leads here\n", x->service->name,
+			vip_text(x->vip, text, sizeof(text)));
+}
+
+static void print_ring(const struct plan_edit *x, FILE *out)
+{
+	const struct plan_service *s = x->service, *old = x->old_service;
+
+	if (!s || !s->ring || !old || !old->ring)
+		return; /* the lines about its service and backends say it all */
+	if (s->ring_size != old->ring_size)
+		fprintf(out, "~ ring %s %u -> %u slots\n", s->name, old->ring_size, s->ring_size);
+	else
+		fprintf(out, "~ ring %s %.1f %% of %u slots change backend\n", s->name,
+			100.0 * x->slots_moved / s->ring_size, s->ring_size);
+}
+
+static void print_edit(const struct plan_edit *x, FILE *out)
+{
+	char text[ADDR_TEXT];
+
+	switch (x->step) {
+	case PLAN_ADD_SERVICE:
+	case PLAN_REMOVE_SERVICE:
+		break; /* its VIP lines say it */
+	case PLAN_ADD_BACKEND:
+		fprintf(out, "+ backend %s/%s %s weight %u\n", x->service->name, x->backend->name,
+			addr_format(&x->backend->addr, text), x->backend->weight);
+		break;
+	case PLAN_CHANGE_BACKEND:
+		print_backend_change(x, out);
+		break;
+	case PLAN_REMOVE_BACKEND:
+		fprintf(out, "- backend %s/%s %s\n", service_name(x->old_service),
+			x->old_backend->name[0] ? x->old_backend->name : "?",
+			addr_format(&x->old_backend->addr, text));
+		break;
+	case PLAN_GROW_RING:
+	case PLAN_SHRINK_RING:
+	case PLAN_REMOVE_RING:
+		print_ring(x, out);
+		break;
+	case PLAN_ADD_VIP:
+	case PLAN_CHANGE_VIP:
+	case PLAN_REMOVE_VIP:
+		print_vip(x, out);
+		break;
+	case PLAN_ADD_DECAP:
+		fprintf(out, "+ decap_from %s\n", addr_format(x->decap, text));
+		break;
+	case PLAN_REMOVE_DECAP:
+		fprintf(out, "- decap_from %s\n", addr_format(x->decap, text));
+		break;
+	}
+}
+
+void plan_print(const struct plan *p, FILE *out)
+{
+	for (size_t i = 0; i < p->n; i++)
+		print_edit(&p->edits[i], out);
+}
