@@ -50,7 +50,8 @@ BENCH    := $(filter-out %.bpf,$(BENCH))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help deps build demo test test-unit test-xdp test-proxy test-lab check lab bench bench-l4 \
+.PHONY: help deps build demo test test-unit test-xdp test-proxy test-lab \
+        test-vm test-vagrant check lab bench bench-l4 \
         bench-l7 fuzz install uninstall clean
 
 help: ## this list
@@ -79,6 +80,14 @@ test-proxy: build ## requests through sluiced on loopback
 	$(Q)BUILD=$(BUILD) scripts/test proxy
 test-lab: build ## the whole path in network namespaces (root)
 	$(Q)BUILD=$(BUILD) scripts/test lab
+test-vm: ## the xdp and lab tests in Debian's kernels under qemu; KERNELS= and GROUPS= select
+	$(Q)scripts/deps vm
+	$(Q)$(MAKE) --no-print-directory build tests
+	$(Q)BUILD=$(BUILD) tests/vm/run
+test-vagrant: ## the Vagrant lab: box, up, checks, destroy (root; minutes)
+	$(Q)scripts/deps vagrant
+	$(Q)$(MAKE) --no-print-directory build
+	$(Q)BUILD=$(BUILD) tests/vm/vagrant
 check: ## the rules of the house: include directions, file sizes, licence lines
 	$(Q)scripts/layers
 
