@@ -30,27 +30,81 @@ static void add_cpu(struct counters_sum *sum, const struct sluice_counters *cpu)
 	add_counts(sum->backends, cpu->backends, SLUICE_MAX_BACKENDS);
 }
 
-int counters_read(const struct gate *g, struct counters_sum *sum, struct err *e)
+/* The whole map in memory: one element per CPU. unmap_all gives it back. */
+struct mapped {
+	struct sluice_counters *cpus;
+	__u32 n;
+	size_t bytes;
+};
+
+static int map_all(const struct gate *g, int prot, struct mapped *m)
 {
 	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
-	const struct sluice_counters *cpus;
-	size_t bytes, page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	if (bpf_obj_get_info_by_fd(g->counters, &info, &len))
-		return err_set(e, errno, "cannot look at the map counters: %s", strerror(errno));
-	if (info.value_size != sizeof(*cpus))
-		return err_set(e, EPROTO,
-			       "the map counters has another layout; it belongs to another build: "
-			       "attach again with this one");
-	bytes = ((size_t)info.max_entries * sizeof(*cpus) + page - 1) / page * page;
-	cpus = mmap(NULL, bytes, PROT_READ, MAP_SHARED, g->counters, 0);
-	if (cpus == MAP_FAILED)
-		return err_set(e, errno, "cannot read the map counters: %s", strerror(errno));
+		return -errno;
+	if (info.value_size != sizeof(*m->cpus))
+		return -EPROTO;
+	m->n = info.max_entries;
+	m->bytes = ((size_t)m->n * sizeof(*m->cpus) + page - 1) / page * page;
+	m->cpus = mmap(NULL, m->bytes, prot, MAP_SHARED, g->counters, 0);
+	return m->cpus == MAP_FAILED ? -errno : 0;
+}
 
+static void unmap_all(struct mapped *m)
+{
+	munmap(m->cpus, m->bytes);
+}
+
+int counters_read(const struct gate *g, struct counters_sum *sum, struct err *e)
+{
+	struct mapped m;
+	int rc = map_all(g, PROT_READ, &m);
+
+	if (rc == -EPROTO)
+		return err_set(
+			e, EPROTO,
+			"the map counters has another layout: it belongs to another version; "
+			"`sluice detach --all`, then attach with this one");
+	if (rc)
+		return err_set(e, -rc, "cannot read the map counters: %s", strerror(-rc));
 	memset(sum, 0, sizeof(*sum));
-	for (__u32 cpu = 0; cpu < info.max_entries; cpu++)
-		add_cpu(sum, &cpus[cpu]);
-	munmap((void *)cpus, bytes);
+	for (__u32 cpu = 0; cpu < m.n; cpu++)
+		add_cpu(sum, &m.cpus[cpu]);
+	unmap_all(&m);
+	return 0;
+}
+
+static void clear(struct sluice_count *count)
+{
+	__atomic_store_n(&count->packets, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&count->bytes, 0, __ATOMIC_RELAXED);
+}
+
+int counters_clear_service(const struct gate *g, __u32 id)
+{
+	struct mapped m;
+	int rc = map_all(g, PROT_READ | PROT_WRITE, &m);
+
+	if (rc)
+		return rc;
+	for (__u32 cpu = 0; cpu < m.n; cpu++)
+		clear(&m.cpus[cpu].services[id]);
+	unmap_all(&m);
+	return 0;
+}
+
+int counters_clear_backend(const struct gate *g, __u32 id)
+{
+	struct mapped m;
+	int rc = map_all(g, PROT_READ | PROT_WRITE, &m);
+
+	if (rc)
+		return rc;
+	for (__u32 cpu = 0; cpu < m.n; cpu++)
+		clear(&m.cpus[cpu].backends[id]);
+	unmap_all(&m);
 	return 0;
 }

@@ -19,4 +19,9 @@ struct counters_sum {
  */
 int counters_read(const struct gate *g, struct counters_sum *sum, struct err *e);
 
+/* Sets one row to zero on every CPU: for an id that is given to somebody new, so that the
+ * gate does not count there. 0 or -errno. */
+int counters_clear_service(const struct gate *g, __u32 id);
+int counters_clear_backend(const struct gate *g, __u32 id);
+
 #endif

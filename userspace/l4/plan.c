@@ -11,6 +11,7 @@
 #include "l4/plan.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,12 @@ void plan_state_fini(struct plan_state *s)
 	free(s->vips);
 	free(s->decap);
 	memset(s, 0, sizeof(*s));
+}
+
+bool plan_is_marker(const struct plan_vip *vip)
+{
+	return vip->key.port == 0 &&
+	       (vip->key.proto == IPPROTO_ICMP || vip->key.proto == IPPROTO_ICMPV6);
 }
 
 void plan_fini(struct plan *p)

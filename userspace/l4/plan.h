@@ -53,6 +53,8 @@ struct plan_state {
 };
 
 void plan_state_fini(struct plan_state *s);
+/* The VIP's own entry, by its key (abi.h). */
+bool plan_is_marker(const struct plan_vip *vip);
 
 /*
  * The state that a file asks for. Sources of tunnels are left "any" where the file names

@@ -140,11 +140,6 @@ static const char *vip_text(const struct plan_vip *vip, char *buf, size_t size)
 	return buf;
 }
 
-static bool is_marker(const struct plan_vip *vip)
-{
-	return vip->key.proto == IPPROTO_ICMP || vip->key.proto == IPPROTO_ICMPV6;
-}
-
 static const char *service_name(const struct plan_service *s)
 {
 	return s && s->name[0] ? s->name : "?";
@@ -170,7 +165,7 @@ static void print_vip(const struct plan_edit *x, FILE *out)
 {
 	char text[ENDPOINT_TEXT + 8];
 
-	if (is_marker(x->vip ? x->vip : x->old_vip))
+	if (plan_is_marker(x->vip ? x->vip : x->old_vip))
 		return;
 	if (x->step == PLAN_ADD_VIP)
 		fprintf(out, "+ service %s %s -> %s\n", x->service->name,

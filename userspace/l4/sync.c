@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: every write that `sluice apply` makes into the gate's maps.
+ * Promises: each edit is seen whole by the gate (one map update each; a ring is a new inner
+ * map swapped in), in the order that plan.h gives.
+ * Excludes: deciding what to do (plan.c), blocklists, routes.
+ * Cost: a few system calls per entry; a ring is read and written by batches.
+ */
+#include "l4/sync.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "l4/counters.h"
+#include "l4/route.h"
+
+/* ---- reading -------------------------------------------------------------------------- */
+
+static int read_failed(const char *map, int errnum, struct err *e)
+{
+	return err_set(e, errnum, "cannot read the map %s: %s", map, strerror(errnum));
+}
+
+/* The first n elements of an array map, in one system call. 0 or -errno. */
+static int read_array(int fd, void *out, __u32 n)
+{
+	__u32 *keys = calloc(n, sizeof(*keys)), next = 0, got = n;
+	int rc = 0;
+
+	if (!keys)
+		return -ENOMEM;
+	/* ENOENT says that the map has no more, which is what was asked for. */
+	if (bpf_map_lookup_batch(fd, NULL, &next, keys, out, &got, NULL) != 0 && errno != ENOENT)
+		rc = -errno;
+	free(keys);
+	return rc ? rc : got == n ? 0 : -ENODATA;
+}
+
+/* rings[id], copied; *size stays 0 when the service has none. */
+static int read_ring(const struct gate *g, __u32 id, __u32 **ring, __u32 *size)
+{
+	struct bpf_map_info info = {0};
+	__u32 inner, len = sizeof(info);
+	int fd, rc = 0;
+
+	if (bpf_map_lookup_elem(g->rings, &id, &inner) != 0)
+		return errno == ENOENT ? 0 : -errno;
+	fd = bpf_map_get_fd_by_id(inner);
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) != 0)
+		rc = -errno;
+	if (rc == 0) {
+		*ring = calloc(info.max_entries, sizeof(**ring));
+		rc = *ring ? read_array(fd, *ring, info.max_entries) : -ENOMEM;
+	}
+	if (rc == 0)
+		*size = info.max_entries;
+	close(fd);
+	return rc;
+}
+
+static int read_services(const struct gate *g, struct plan_state *s, struct err *e)
+{
+	struct sluice_label *labels = calloc(SLUICE_MAX_SERVICES, sizeof(*labels));
+	int rc = -ENOMEM;
+
+	s->services = calloc(SLUICE_MAX_SERVICES, sizeof(*s->services));
+	if (labels && s->services)
+		rc = read_array(g->service_labels, labels, SLUICE_MAX_SERVICES);
+	for (__u32 id = 0; rc == 0 && id < SLUICE_MAX_SERVICES; id++) {
+		struct plan_service *svc = &s->services[s->n_services];
+
+		rc = read_ring(g, id, &svc->ring, &svc->ring_size);
+		if (!labels[id].name[0] && !svc->ring)
+			continue;
+		memcpy(svc->name, labels[id].name, SLUICE_NAME - 1);
+		svc->id = id;
+		s->n_services++;
+	}
+	free(labels);
+	return rc ? read_failed("service_labels or rings", -rc, e) : 0;
+}
+
+static int read_backends(const struct gate *g, struct plan_state *s, struct err *e)
+{
+	struct sluice_label *labels = calloc(SLUICE_MAX_BACKENDS, sizeof(*labels));
+	struct sluice_backend *all = calloc(SLUICE_MAX_BACKENDS, sizeof(*all));
+	int rc = -ENOMEM;
+
+	s->backends = calloc(SLUICE_MAX_BACKENDS, sizeof(*s->backends));
+	if (labels && all && s->backends)
+		rc = read_array(g->backend_labels, labels, SLUICE_MAX_BACKENDS);
+	if (rc == 0)
+		rc = read_array(g->backends, all, SLUICE_MAX_BACKENDS);
+	for (__u32 id = 0; rc == 0 && id < SLUICE_MAX_BACKENDS; id++) {
+		struct plan_backend *b = &s->backends[s->n_backends];
+
+		if (!all[id].in_use)
+			continue;
+		memcpy(b->name, labels[id].name, SLUICE_NAME - 1);
+		b->id = id;
+		b->service = labels[id].service;
+		b->weight = labels[id].weight;
+		b->addr = all[id].addr;
+		b->src = all[id].src;
+		s->n_backends++;
+	}
+	free(labels);
+	free(all);
+	return rc ? read_failed("backends", -rc, e) : 0;
+}
+
+static int compare_vips(const void *a, const void *b)
+{
+	const struct plan_vip *x = a, *y = b;
+
+	return memcmp(&x->key, &y->key, sizeof(x->key));
+}
+
+static void learn_kind(struct plan_state *s, const struct plan_vip *vip)
+{
+	for (size_t i = 0; i < s->n_services; i++)
+		if (s->services[i].id == vip->value.id)
+			s->services[i].kind = vip->value.kind;
+}
+
+static int read_vips(const struct gate *g, struct plan_state *s, struct err *e)
+{
+	struct sluice_vip *prev = NULL, key;
+
+	s->vips = calloc(SLUICE_MAX_VIPS, sizeof(*s->vips));
+	if (!s->vips)
+		return read_failed("vips", ENOMEM, e);
+	while (s->n_vips < SLUICE_MAX_VIPS && bpf_map_get_next_key(g->vips, prev, &key) == 0) {
+		struct plan_vip *vip = &s->vips[s->n_vips];
+
+		vip->key = key;
+		prev = &vip->key;
+		if (bpf_map_lookup_elem(g->vips, &key, &vip->value) != 0)
+			return read_failed("vips", errno, e);
+		vip->service = vip->value.id;
+		if (plan_is_marker(vip))
+			vip->service = PLAN_MARKER;
+		else
+			learn_kind(s, vip);
+		s->n_vips++;
+	}
+	qsort(s->vips, s->n_vips, sizeof(*s->vips), compare_vips);
+	return 0;
+}
+
+static int read_decap(const struct gate *g, struct plan_state *s, struct err *e)
+{
+	struct sluice_addr *prev = NULL;
+
+	s->decap = calloc(SLUICE_MAX_DECAP + 1, sizeof(*s->decap));
+	if (!s->decap)
+		return read_failed("decap_from", ENOMEM, e);
+	while (s->n_decap < SLUICE_MAX_DECAP &&
+	       bpf_map_get_next_key(g->decap_from, prev, &s->decap[s->n_decap]) == 0)
+		prev = &s->decap[s->n_decap++];
+	return 0;
+}
+
+int sync_read(const struct gate *g, struct plan_state *actual, struct err *e)
+{
+	int rc;
+
+	memset(actual, 0, sizeof(*actual));
+	rc = read_services(g, actual, e);
+	rc = rc ? rc : read_backends(g, actual, e);
+	rc = rc ? rc : read_vips(g, actual, e);
+	rc = rc ? rc : read_decap(g, actual, e);
+	if (rc)
+		plan_state_fini(actual);
+	return rc;
+}
+
+/* ---- wanting -------------------------------------------------------------------------- */
+
+int sync_want(const struct conf *c, struct plan_state *want, struct err *e)
+{
+	int rc = plan_want(want, c, e);
+
+	for (size_t i = 0; rc == 0 && i < want->n_backends; i++) {
+		struct plan_backend *b = &want->backends[i];
+
+		if (addr_is_any(&b->src))
+			rc = route_source(&b->addr, &b->src, e);
+	}
+	if (rc)
+		plan_state_fini(want);
+	return rc;
+}
+
+long sync_vip_addrs(const struct plan_state *s, struct sluice_addr **out)
+{
+	long n = 0;
+
+	*out = calloc(s->n_vips + 1, sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_vips; i++)
+		if (s->vips[i].service == PLAN_MARKER)
+			(*out)[n++] = s->vips[i].key.addr;
+	return n;
+}
+
+/* ---- writing -------------------------------------------------------------------------- */
+
+static int update(int fd, const void *key, const void *value)
+{
+	return bpf_map_update_elem(fd, key, value, BPF_ANY) ? -errno : 0;
+}
+
+static int delete(int fd, const void *key)
+{
+	return bpf_map_delete_elem(fd, key) && errno != ENOENT ? -errno : 0;
+}
+
+static int label_service(const struct gate *g, __u32 id, const char *name)
+{
+	struct sluice_label label = {0};
+
+	memcpy(label.name, name, strnlen(name, SLUICE_NAME - 1));
+	return update(g->service_labels, &id, &label);
+}
+
+static int label_backend(const struct gate *g, const struct plan_backend *b, __u32 service)
+{
+	struct sluice_label label = {.service = service, .weight = b->weight};
+
+	memcpy(label.name, b->name, strnlen(b->name, SLUICE_NAME - 1));
+	return update(g->backend_labels, &b->id, &label);
+}
+
+static int add_service(const struct gate *g, const struct plan_edit *x)
+{
+	/* The id may have served another name: its counts are not this one's. */
+	int rc = counters_clear_service(g, x->service->id);
+
+	return rc ? rc : label_service(g, x->service->id, x->service->name);
+}
+
+/* The label goes first: an entry in use always has one, unless a crash came between. */
+static int write_backend(const struct gate *g, const struct plan_edit *x)
+{
+	const struct plan_backend *b = x->backend;
+	struct sluice_backend entry;
+	int rc;
+
+	if (bpf_map_lookup_elem(g->backends, &b->id, &entry) != 0)
+		return -errno;
+	if (x->step == PLAN_ADD_BACKEND) {
+		entry.generation++;
+		rc = counters_clear_backend(g, b->id);
+		if (rc)
+			return rc;
+	}
+	rc = label_backend(g, b, x->service->id);
+	if (rc)
+		return rc;
+	entry.addr = b->addr;
+	entry.src = b->src;
+	entry.in_use = 1;
+	return update(g->backends, &b->id, &entry);
+}
+
+/* The generation stays, one higher: flows of the removed backend are hashed anew, and not
+ * taken for those of the next one with this id. */
+static int remove_backend(const struct gate *g, const struct plan_edit *x)
+{
+	__u32 id = x->old_backend->id;
+	struct sluice_backend entry, freed = {0};
+	const struct sluice_label none = {0};
+	int rc;
+
+	if (bpf_map_lookup_elem(g->backends, &id, &entry) != 0)
+		return -errno;
+	freed.generation = entry.generation + 1;
+	rc = update(g->backends, &id, &freed);
+	return rc ? rc : update(g->backend_labels, &id, &none);
+}
+
+static int write_ring(const struct gate *g, const struct plan_edit *x)
+{
+	const struct plan_service *s = x->service;
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_INNER_MAP);
+	__u32 *keys = calloc(s->ring_size, sizeof(*keys)), n = s->ring_size;
+	int fd, rc = 0;
+
+	if (!keys)
+		return -ENOMEM;
+	for (__u32 i = 0; i < n; i++)
+		keys[i] = i;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", sizeof(__u32), sizeof(__u32), n, &opts);
+	if (fd < 0 || bpf_map_update_batch(fd, keys, s->ring, &n, NULL) != 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = update(g->rings, &s->id, &fd);
+	if (fd >= 0)
+		close(fd); /* rings holds it now */
+	free(keys);
+	return rc;
+}
+
+static int remove_ring(const struct gate *g, const struct plan_edit *x)
+{
+	const struct plan_service *s = x->old_service ? x->old_service : x->service;
+
+	return delete (g->rings, &s->id);
+}
+
+static int run_edit(const struct gate *g, const struct plan_edit *x)
+{
+	const __u32 one = 1;
+
+	switch (x->step) {
+	case PLAN_ADD_SERVICE:
+		return add_service(g, x);
+	case PLAN_ADD_BACKEND:
+	case PLAN_CHANGE_BACKEND:
+		return write_backend(g, x);
+	case PLAN_GROW_RING:
+	case PLAN_SHRINK_RING:
+		return write_ring(g, x);
+	case PLAN_ADD_VIP:
+	case PLAN_CHANGE_VIP:
+		return update(g->vips, &x->vip->key, &x->vip->value);
+	case PLAN_ADD_DECAP:
+		return update(g->decap_from, x->decap, &one);
+	case PLAN_REMOVE_DECAP:
+		return delete (g->decap_from, x->decap);
+	case PLAN_REMOVE_VIP:
+		return delete (g->vips, &x->old_vip->key);
+	case PLAN_REMOVE_RING:
+		return remove_ring(g, x);
+	case PLAN_REMOVE_BACKEND:
+		return remove_backend(g, x);
+	case PLAN_REMOVE_SERVICE:
+		return label_service(g, x->old_service->id, "");
+	}
+	return -EINVAL;
+}
+
+int sync_run(const struct gate *g, const struct plan *p, struct err *e)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		int rc = run_edit(g, &p->edits[i]);
+
+		if (rc)
+			return err_set(e, -rc,
+				       "change %zu of %zu failed: %s; those before it are made, "
+				       "`sluice apply` again goes on from there",
+				       i + 1, p->n, strerror(-rc));
+	}
+	return 0;
+}
