@@ -27,7 +27,7 @@ struct maglev_member {
 /*
  * Fills table[0..size-1] with ids; all zero when no member has weight. size must be a
  * prime of at most MAGLEV_MAX_SIZE. Returns 0, -EINVAL (size, weight, id or doubled key)
- * or -ENOMEM. Cost: O(size) steps and one array of 16 bytes per member.
+ * or -ENOMEM. Cost: O(size) steps and one array of 24 bytes per member.
  */
 int maglev_build(uint32_t *table, uint32_t size, const struct maglev_member *members, size_t n);
 
