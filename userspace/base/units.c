@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "base/units.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* Digits at the start of text, at least one; *rest is what follows. */
 static bool number(uint64_t *out, const char *text, const char **rest)
@@ -90,8 +90,8 @@ const char *units_format_bytes(uint64_t n, char buf[16])
 		i++;
 	}
 	if (i && whole < 10)
-		snprintf(buf, 16, "%" PRIu64 ".%" PRIu64 " %s", whole, tenth, names[i]);
+		snprintf(buf, 16, "%u.%u %s", (unsigned)whole, (unsigned)tenth, names[i]);
 	else
-		snprintf(buf, 16, "%" PRIu64 " %s", whole, names[i]);
+		snprintf(buf, 16, "%u %s", (unsigned)whole, names[i]);
 	return buf;
 }
