@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The one place where a subcommand's complaint reaches the terminal. */
+/* Owns: how a subcommand's complaint reaches the terminal, and the lock between two of them. */
 #include "ctl/ctl.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
 
 int ctl_fail(const struct err *e)
 {
@@ -23,4 +27,15 @@ int ctl_usage(const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	return CTL_USAGE;
+}
+
+int ctl_lock(struct err *e)
+{
+	int fd = open("/sys/fs/bpf", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* Never closed: the lock lasts as long as the process. */
+	if (fd < 0 || flock(fd, LOCK_EX) != 0)
+		return err_set(e, errno, "cannot lock /sys/fs/bpf: %s%s", strerror(errno),
+			       errno == EACCES ? "; run as root (sudo)" : "");
+	return 0;
 }

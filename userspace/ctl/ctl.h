@@ -9,7 +9,12 @@
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
+#include "conf/conf.h"
+#include "l4/gate.h"
+#include "l4/plan.h"
 
 enum ctl_status {
 	CTL_OK = 0,
@@ -22,6 +27,19 @@ enum ctl_status {
 int ctl_fail(const struct err *e);
 /* The same for words typed wrongly; returns CTL_USAGE. */
 int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* One changer at a time: waits for another `sluice` that is at it. The lock goes with the
+ * process. 0 or -errno. */
+int ctl_lock(struct err *e);
+
+/* Brings the maps to what the file says and prints each change; dry: prints only. *state is
+ * what the maps hold then (or would); the caller frees it. Returns the number of changes or
+ * -errno. */
+int ctl_sync_maps(const struct gate *g, const struct conf *c, bool dry, struct plan_state *state,
+		  struct err *e);
+/* Brings to `state` what surrounds the gate on this host: local routes of the VIPs, steering
+ * to the daemon, the backends' MAC addresses. Returns the number of changes or -errno. */
+int ctl_sync_host(const struct plan_state *state, bool dry, struct err *e);
 
 int ctl_attach(int argc, char **argv);
 int ctl_detach(int argc, char **argv);

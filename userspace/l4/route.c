@@ -202,20 +202,26 @@ static int open_router(struct router *r, struct err *e)
 int route_sync(const struct sluice_addr *vips, size_t n, bool dry, FILE *out, struct err *e)
 {
 	struct router r = {0};
-	int rc = open_router(&r, e);
+	int rc = open_router(&r, e), changes = 0;
 
 	rc = rc ? rc : read_locals(&r, AF_INET, e);
 	rc = rc ? rc : read_locals(&r, AF_INET6, e);
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		if (!is_local(&r, &vips[i]))
-			rc = sync_one(&r, &vips[i], true, dry, out, e);
-	for (size_t i = 0; rc == 0 && i < r.n; i++)
-		if (r.locals[i].ours && !wanted(vips, n, &r.locals[i].addr))
-			rc = sync_one(&r, &r.locals[i].addr, false, dry, out, e);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		if (is_local(&r, &vips[i]))
+			continue;
+		rc = sync_one(&r, &vips[i], true, dry, out, e);
+		changes++;
+	}
+	for (size_t i = 0; rc == 0 && i < r.n; i++) {
+		if (!r.locals[i].ours || wanted(vips, n, &r.locals[i].addr))
+			continue;
+		rc = sync_one(&r, &r.locals[i].addr, false, dry, out, e);
+		changes++;
+	}
 	if (r.nl)
 		mnl_socket_close(r.nl);
 	free(r.locals);
-	return rc;
+	return rc ? rc : changes;
 }
 
 /* ---- toward backends ------------------------------------------------------------------ */

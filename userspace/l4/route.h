@@ -21,7 +21,7 @@
  * Makes exactly vips[0..n) local: adds `local VIP dev lo table local proto 83` where the
  * address is not local already, and removes those of ours that are not in vips. What
  * others added is never touched. Lines about each change go to out (NULL = none); dry
- * makes none. n = 0 removes all of ours. 0 or -errno.
+ * makes none. n = 0 removes all of ours. Returns the number of changes or -errno.
  */
 int route_sync(const struct sluice_addr *vips, size_t n, bool dry, FILE *out, struct err *e);
 

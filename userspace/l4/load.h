@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The gate's object, which is part of this program: its maps made and pinned, its program
+ * opened for whoever attaches it (attach.c alone).
+ */
+#ifndef L4_LOAD_H
+#define L4_LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct gate_bpf;
+
+/* Fixed while loaded. Zeroed = as compiled in. */
+struct load_tuning {
+	bool given; /* conn_rate and event_every are as asked for, not as compiled in */
+	uint32_t conn_rate;
+	uint32_t event_every;
+	uint32_t max_conns; /* 0 = SLUICE_MAX_CONNS; pinned maps keep their size */
+};
+
+/*
+ * Makes and pins the maps that are not pinned yet, after checking that those that are fit
+ * this build; `made` tells whether the gate's pins are new, *conns how many entries the
+ * connection table has. Loads no program. 0 or -errno.
+ */
+int load_maps(const struct load_tuning *t, bool *made, uint32_t *conns, struct err *e);
+
+/* The object on the pinned maps, tuned, not loaded: the caller loads and closes it. NULL
+ * with e filled. */
+struct gate_bpf *load_open(const struct load_tuning *t, struct err *e);
+
+/* FNV-1a 64 of the object's ELF bytes. */
+uint64_t load_build_id(void);
+/* Says in meta whose program runs on the maps now. */
+int load_sign(struct err *e);
+
+/* Unpins everything in SLUICE_PIN_DIR and the folder itself; 0 also when there is none. */
+int load_unpin(struct err *e);
+
+#endif
