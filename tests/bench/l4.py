@@ -163,17 +163,9 @@ class Sluice:
     @staticmethod
     def counted():
         """Packets by reason, and notices."""
-        return counts(json.loads(sluice('status', '--json')))
-
-
-def counts(status):
-    """Both tables of `status --json` in one: name to packets."""
-    found = {}
-    for row in status['reasons']:
-        found[row['name']] = row['packets']
-    for row in status['notices']:
-        found[row['name']] = row['packets']
-    return found
+        status = json.loads(sluice('status', '--json'))
+        return {**status['notices'],
+                **{name: row['packets'] for name, row in status['reasons'].items()}}
 
 
 class Filter:

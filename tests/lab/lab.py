@@ -121,9 +121,8 @@ class Host:
     def counts(self):
         """Packets by reason and notices by name, of this host's gate."""
         status = self.status()
-        found = {r['name']: r['packets'] for r in status['reasons']}
-        found.update({n['name']: n['packets'] for n in status['notices']})
-        return found
+        return {**status['notices'],
+                **{name: row['packets'] for name, row in status['reasons'].items()}}
 
     def programs(self):
         """XDP program ids by interface, as the kernel says."""
