@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: which maps are pinned, and that they fit the program that is put on them.
+ * Promises: pins of another layout are refused before anything changes; meta.abi is written
+ * before any program can run on the maps.
+ * Why maps come first and programs later: the services can then be in place before the
+ * first packet meets the gate, and every interface's program finds the same maps.
+ */
+#include "l4/load.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "gate.skel.h"
+#include "sluice/abi.h"
+
+uint64_t load_build_id(void)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL;
+	size_t size;
+	const unsigned char *elf = gate_bpf__elf_bytes(&size);
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ elf[i]) * 0x100000001b3ULL;
+	return hash;
+}
+
+/* ---- the pins that are there ---------------------------------------------------------- */
+
+static int pinned_info(const char *path, struct bpf_map_info *info)
+{
+	__u32 len = sizeof(*info);
+	int fd = bpf_obj_get(path), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	memset(info, 0, sizeof(*info));
+	if (bpf_obj_get_info_by_fd(fd, info, &len) != 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* libbpf would refuse with a bare EINVAL. */
+static int check_layout(struct bpf_map *map, struct err *e)
+{
+	struct bpf_map_info info;
+	int rc = pinned_info(bpf_map__pin_path(map), &info);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc)
+		return err_set(e, -rc, "cannot look at %s: %s", bpf_map__pin_path(map),
+			       strerror(-rc));
+	if (info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
+	    info.value_size == bpf_map__value_size(map) &&
+	    info.max_entries == bpf_map__max_entries(map) &&
+	    info.map_flags == bpf_map__map_flags(map))
+		return 0;
+	return err_set(
+		e, EPROTO,
+		"%s was pinned by a version with another layout; `sluice detach --all` removes "
+		"the old pins, lists included (`sluice block list` shows them), then attach "
+		"again",
+		bpf_map__pin_path(map));
+}
+
+static int check_abi(struct err *e)
+{
+	struct sluice_meta meta = {0};
+	__u32 zero = 0;
+	int fd = bpf_obj_get(SLUICE_PIN_DIR "/meta"), rc = 0;
+
+	if (fd < 0)
+		return 0; /* none yet */
+	if (bpf_map_lookup_elem(fd, &zero, &meta) != 0)
+		rc = err_set(e, EPROTO,
+			     "%s/meta is not what this version pins there; `sluice detach --all` "
+			     "removes the pins, then attach again",
+			     SLUICE_PIN_DIR);
+	/* 0: an attach was cut short between pinning and signing; it is taken up again. */
+	else if (meta.abi != 0 && meta.abi != SLUICE_ABI)
+		rc = err_set(
+			e, EPROTO,
+			"the pins in %s have ABI %u and this program speaks %u; `sluice detach "
+			"--all` removes them, lists included (its own version's `sluice block "
+			"list` shows them), then attach again",
+			SLUICE_PIN_DIR, meta.abi, SLUICE_ABI);
+	close(fd);
+	return rc;
+}
+
+/* ---- opening -------------------------------------------------------------------------- */
+
+/* A table that is there keeps its size: flows are worth more than a new bound. */
+static uint32_t conns_size(const struct load_tuning *t)
+{
+	struct bpf_map_info info;
+
+	if (pinned_info(SLUICE_PIN_DIR "/conns", &info) == 0)
+		return info.max_entries;
+	return t->max_conns ? t->max_conns : SLUICE_MAX_CONNS;
+}
+
+struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = SLUICE_PIN_DIR);
+	struct gate_bpf *skel = gate_bpf__open_opts(&opts);
+
+	if (!skel) {
+		err_set(e, errno, "cannot open the gate's object: %s", strerror(errno));
+		return NULL;
+	}
+	if (t->given) {
+		skel->rodata->conn_rate = t->conn_rate;
+		skel->rodata->event_every = t->event_every;
+	}
+	bpf_map__set_max_entries(skel->maps.conns, conns_size(t));
+	bpf_map__set_max_entries(skel->maps.counters, (__u32)libbpf_num_possible_cpus());
+	return skel;
+}
+
+static int check_pins(struct gate_bpf *skel, struct err *e)
+{
+	struct bpf_map *map;
+	int rc = check_abi(e);
+
+	bpf_object__for_each_map(map, skel->obj)
+	{
+		if (rc == 0 && bpf_map__pin_path(map))
+			rc = check_layout(map, e);
+	}
+	return rc;
+}
+
+/* Written only when it says something else: `workers` is sluiced's to change meanwhile. */
+static int write_meta(int fd, uint64_t build_id, struct err *e)
+{
+	struct sluice_meta meta = {0};
+	__u32 zero = 0;
+
+	if (bpf_map_lookup_elem(fd, &zero, &meta) != 0)
+		goto failed;
+	if (build_id == 0)
+		build_id = meta.build_id;
+	if (meta.abi == SLUICE_ABI && meta.build_id == build_id)
+		return 0;
+	meta.abi = SLUICE_ABI;
+	meta.build_id = build_id;
+	if (bpf_map_update_elem(fd, &zero, &meta, BPF_ANY) == 0)
+		return 0;
+failed:
+	return err_set(e, errno, "cannot write %s/meta: %s", SLUICE_PIN_DIR, strerror(errno));
+}
+
+int load_maps(const struct load_tuning *t, bool *made, uint32_t *conns, struct err *e)
+{
+	struct gate_bpf *skel = load_open(t, e);
+	int rc;
+
+	*made = access(SLUICE_PIN_DIR "/meta", F_OK) != 0;
+	if (!skel)
+		return -EINVAL;
+	rc = check_pins(skel, e);
+	if (rc)
+		goto out;
+	bpf_program__set_autoload(skel->progs.gate, false);
+	rc = bpf_object__load(skel->obj);
+	if (rc) {
+		err_set(e, -rc, "cannot make the gate's maps in %s: %s%s", SLUICE_PIN_DIR,
+			strerror(-rc),
+			rc == -ENOMEM ? "; a smaller max_conns needs less memory" : "");
+		goto out;
+	}
+	*conns = bpf_map__max_entries(skel->maps.conns);
+	rc = write_meta(bpf_map__fd(skel->maps.meta), 0, e);
+out:
+	gate_bpf__destroy(skel);
+	return rc;
+}
+
+int load_sign(struct err *e)
+{
+	int fd = bpf_obj_get(SLUICE_PIN_DIR "/meta"), rc;
+
+	if (fd < 0)
+		return err_set(e, errno, "cannot open %s/meta: %s", SLUICE_PIN_DIR,
+			       strerror(errno));
+	rc = write_meta(fd, load_build_id(), e);
+	close(fd);
+	return rc;
+}
+
+/* ---- closing -------------------------------------------------------------------------- */
+
+int load_unpin(struct err *e)
+{
+	DIR *dir = opendir(SLUICE_PIN_DIR);
+	struct dirent *entry;
+	int rc = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0
+				       : err_set(e, errno, "cannot open %s: %s", SLUICE_PIN_DIR,
+						 strerror(errno));
+	while (rc == 0 && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (unlinkat(dirfd(dir), entry->d_name, 0) != 0)
+			rc = err_set(e, errno, "cannot remove %s/%s: %s", SLUICE_PIN_DIR,
+				     entry->d_name, strerror(errno));
+	}
+	closedir(dir);
+	if (rc == 0 && rmdir(SLUICE_PIN_DIR) != 0)
+		rc = err_set(e, errno, "cannot remove %s: %s", SLUICE_PIN_DIR, strerror(errno));
+	return rc;
+}
