@@ -275,6 +275,7 @@ class Answer:
 
     def __init__(self, raw):
         assert raw, 'the connection closed without an answer'
+        self.size = len(raw)
         head, _, self.body = raw.partition(b'\r\n\r\n')
         lines = head.decode('latin-1').split('\r\n')
         self.status = int(lines[0].split()[1])

@@ -2,7 +2,7 @@
 """Frames that no ordinary program sends, from the client's wire to the balancer's gate."""
 import pytest
 from lab import (BACKENDS, BALANCER4, BALANCER6, CLIENT4, CLIENT6, VIP4, VIP6, Counted,
-                 request_on)
+                 await_until, request_on)
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption
 from scapy.layers.inet6 import (ICMPv6PacketTooBig, IPv6, IPv6ExtHdrDestOpt,
                                 IPv6ExtHdrFragment, IPv6ExtHdrHopByHop)
@@ -26,34 +26,43 @@ def ether(gate):
 
 
 def owner(lab, vip, sport):
-    """An open connection and the backend that has it."""
-    s = lab.client.connect(vip, sport=sport)
-    return s, lab.hosts[request_on(s)['backend']]
+    """An open connection, the backend that has it, and the sequence number that it is at:
+    a stack believes only errors that quote a packet which it may have sent."""
+    with lab.client.wire() as sniffer:
+        s = lab.client.connect(vip, sport=sport)
+        answer = request_on(s)
+        start = sniffer.expect(lambda f: TCP in f and f[TCP].dport == sport and f[TCP].flags.S,
+                               'the SYN-ACK')
+    return s, lab.hosts[answer['backend']], (start[TCP].seq + 1 + answer.size) % 2**32
 
-
-# ---- ICMP errors belong to the flow that they quote ------------------------------------
 
 def test_frag_needed_reaches_the_owner_of_the_quoted_flow(gate, wire, ether):
-    s, backend = owner(gate, VIP4, 30001)
-    quote = bytes(IP(src=VIP4, dst=CLIENT4, flags='DF', len=1500) / TCP(sport=80, dport=30001))[:28]
+    s, backend, seq = owner(gate, VIP4, 30001)
+    quote = bytes(IP(src=VIP4, dst=CLIENT4, flags='DF', len=1500) /
+                  TCP(sport=80, dport=30001, seq=seq))[:28]
     with s, backend.wire() as there, Counted(gate.balancer) as c:
         wire.send(ether / IP(src='10.83.0.77', dst=VIP4) / ICMP(type=3, code=4, nexthopmtu=1300) /
                   Raw(quote))
         there.expect(lambda f: ICMP in f and f[IP].src == '10.83.0.77' and f[ICMP].type == 3,
                      'the ICMP error')
         c.awaits('icmp_forward')
-    route = backend.run('ip', 'route', 'get', CLIENT4).stdout
-    assert 'mtu 1300' in route, 'the backend\'s stack took it as its own: ' + route
+        await_until(lambda: 'mtu 1300' in backend.run('ip', 'route', 'get', CLIENT4).stdout,
+                    'the backend believes it')
+    backend.run('ip', 'route', 'flush', 'cache')
 
 
 def test_packet_too_big_reaches_the_owner_of_the_quoted_flow(gate, wire, ether):
-    s, backend = owner(gate, VIP6, 30002)
-    quote = bytes(IPv6(src=VIP6, dst=CLIENT6, plen=1440) / TCP(sport=80, dport=30002))[:60]
+    s, backend, seq = owner(gate, VIP6, 30002)
+    quote = bytes(IPv6(src=VIP6, dst=CLIENT6, plen=1440) /
+                  TCP(sport=80, dport=30002, seq=seq))[:60]
     with s, backend.wire() as there, Counted(gate.balancer) as c:
         wire.send(ether / IPv6(src='fd83::77', dst=VIP6) / ICMPv6PacketTooBig(mtu=1300) / Raw(quote))
         there.expect(lambda f: ICMPv6PacketTooBig in f and f[IPv6].src == 'fd83::77',
                      'the ICMPv6 error')
         c.awaits('icmp_forward')
+        await_until(lambda: 'mtu 1300' in backend.run('ip', 'route', 'get', CLIENT6).stdout,
+                    'the backend believes it')
+    backend.run('ip', '-6', 'route', 'flush', 'cache')
 
 
 def test_an_error_that_quotes_nothing_of_ours_is_dropped(gate, wire, ether):
@@ -73,7 +82,7 @@ def test_other_icmp_to_an_l4_vip_is_dropped(gate, wire, ether):
 
 def test_fragments_for_a_vip_are_dropped(gate, wire, ether):
     with Counted(gate.balancer) as c:
-        first = IP(src=CLIENT4, dst=VIP4, flags='MF', id=7) / UDP(dport=80, len=64) / Raw(b'x' * 24)
+        first = IP(src=CLIENT4, dst=VIP4, flags='MF', id=7) / TCP(dport=80) / Raw(b'x' * 4)
         later = IP(src=CLIENT4, dst=VIP4, frag=4, id=7, proto=17) / Raw(b'x' * 32)
         v6 = (IPv6(src=CLIENT6, dst=VIP6) / IPv6ExtHdrFragment(offset=4, nh=17, id=7) /
               Raw(b'x' * 32))

@@ -12,7 +12,7 @@ CONF = open('examples/lab.conf', encoding='utf-8').read()
 def builds(config):
     """Two configurations whose programs differ, as those of two releases do."""
     return [config(CONF.replace('gate {', f'gate {{\n\tevent_every = {n}'), f'{n}.conf')
-            for n in (10, 20)]
+            for n in (32, 128)]
 
 
 @pytest.mark.parametrize('vip', [VIP4, VIP6])
