@@ -37,8 +37,9 @@ static const struct command commands[] = {
 	 "  -c, --config FILE    the configuration\n"
 	 "  -n, --dry-run        print what would change, change nothing\n"},
 	{"check", ctl_check, "read a configuration and report its mistakes",
-	 "-c FILE\n"
-	 "  -c, --config FILE    the configuration\n"},
+	 "-c FILE [--backends]\n"
+	 "  -c, --config FILE    the configuration\n"
+	 "  -b, --backends       print what hosts behind its l4 services must run\n"},
 	{"block", ctl_block, "the blocklist: add, del, list, import, flush",
 	 "add|del CIDR... | list | import FILE | flush [--ttl TIME] [--reason NAME]\n"},
 	{"allow", ctl_allow, "the allow list, which always wins: add, del, list",

@@ -13,8 +13,8 @@
 #include "l4/steer.h"
 #include "l4/sync.h"
 
-int ctl_sync_maps(const struct gate *g, const struct conf *c, bool dry, struct plan_state *state,
-		  struct err *e)
+int ctl_sync_maps(const struct gate *g, const struct conf *c, FILE *out, bool dry,
+		  struct plan_state *state, struct err *e)
 {
 	struct plan_state actual = {0};
 	struct plan plan = {0};
@@ -25,7 +25,7 @@ int ctl_sync_maps(const struct gate *g, const struct conf *c, bool dry, struct p
 	rc = sync_read(g, &actual, e);
 	rc = rc ? rc : plan_make(&plan, state, &actual, e);
 	if (rc == 0) {
-		plan_print(&plan, stdout);
+		plan_print(&plan, out);
 		rc = dry ? 0 : sync_run(g, &plan, e);
 	}
 	rc = rc ? rc : (int)plan.n;
@@ -71,7 +71,7 @@ static int apply(const struct conf *c, bool dry, struct err *e)
 	rc = rc ? rc : ctl_lock(e);
 	if (rc)
 		return rc;
-	changes = ctl_sync_maps(&gate, c, dry, &state, e);
+	changes = ctl_sync_maps(&gate, c, stdout, dry, &state, e);
 	gate_close(&gate);
 	if (changes < 0)
 		return changes;

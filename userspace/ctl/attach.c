@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/ctl.h"
 #include "l4/chatter.h"
@@ -98,7 +99,8 @@ static int resolve(struct attach_words *w)
 	return CTL_OK;
 }
 
-static int fill_maps(const struct attach_words *w, struct plan_state *state, struct err *e)
+static int fill_maps(const struct attach_words *w, FILE *out, struct plan_state *state,
+		     struct err *e)
 {
 	struct gate gate;
 	int rc = gate_open(&gate, e);
@@ -106,7 +108,7 @@ static int fill_maps(const struct attach_words *w, struct plan_state *state, str
 	if (rc)
 		return rc;
 	if (w->conf)
-		rc = ctl_sync_maps(&gate, w->conf, false, state, e);
+		rc = ctl_sync_maps(&gate, w->conf, out, false, state, e);
 	else
 		rc = sync_read(&gate, state, e);
 	gate_close(&gate);
@@ -118,7 +120,7 @@ static void report(const struct attach_result *r)
 	static const char *const words[] = {
 		[ATTACH_NEW] = "attached",
 		[ATTACH_ALREADY] = "already attached",
-		[ATTACH_REPLACED] = "replaced by this build, no packet missed",
+		[ATTACH_REPLACED] = "replaced without a gap",
 	};
 	const struct attach_place *p = &r->place;
 
@@ -133,6 +135,24 @@ static void report(const struct attach_result *r)
 		fprintf(stderr, "sluice: note: %s\n", r->note);
 }
 
+/* An upgrade is done when no interface runs the old program. */
+static void note_others(const struct attach_result *r)
+{
+	struct attach_place *places;
+	struct err ignored;
+	unsigned n;
+
+	if (attach_list(&places, &n, &ignored) != 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(places[i].tag, r->place.tag) != 0)
+			fprintf(stderr,
+				"sluice: note: %s still runs the gate of another build; `sluice "
+				"attach %s` replaces it\n",
+				places[i].ifname, places[i].ifname);
+	free(places);
+}
+
 static int put_all(const struct attach_words *w, struct err *e)
 {
 	struct attach_result result;
@@ -143,19 +163,61 @@ static int put_all(const struct attach_words *w, struct err *e)
 		if (rc == 0)
 			report(&result);
 	}
+	if (rc == 0)
+		note_others(&result);
 	return rc;
 }
 
-/* A failed attach leaves no new pins behind, unless a gate runs on them. */
-static void undo_maps(void)
+/* The gate asks the kernel's routing, which answers only where the host forwards. */
+static void note_forwarding(const struct attach_words *w, const struct plan_state *state)
 {
-	struct attach_place *places;
+	bool needed[2] = {false, false};
+
+	for (size_t i = 0; i < state->n_backends; i++)
+		needed[!addr_is_v4(&state->backends[i].addr)] = true;
+	for (unsigned i = 0; i < w->n_ifnames; i++)
+		for (int v6 = 0; v6 < 2; v6++)
+			if (needed[v6] && !host_forwards(w->ifnames[i], v6))
+				fprintf(stderr,
+					"sluice: note: forwarding is off on %s, so packets for "
+					"backends are dropped (no_forwarding); `sysctl -w "
+					"net/ipv%d/conf/%s/forwarding=1`\n",
+					w->ifnames[i], v6 ? 6 : 4, w->ifnames[i]);
+}
+
+/* A failed attach leaves no new pins behind, unless a gate runs on them. */
+static bool undo_maps(void)
+{
+	struct attach_place *places = NULL;
 	struct err ignored;
 	unsigned n;
+	bool undo = attach_list(&places, &n, &ignored) == 0 && n == 0;
 
-	if (attach_list(&places, &n, &ignored) == 0 && n == 0)
+	if (undo)
 		load_unpin(&ignored);
 	free(places);
+	return undo;
+}
+
+/* The services go into the maps before any program runs on them; what changed there is told
+ * when it is sure to stay. */
+static int fill_and_put(const struct attach_words *w, bool made, struct plan_state *state,
+			struct err *e)
+{
+	char *changes = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&changes, &len);
+	int rc;
+
+	if (!out)
+		return err_set(e, errno, "out of memory");
+	rc = fill_maps(w, out, state, e);
+	rc = rc ? rc : put_all(w, e);
+	fclose(out);
+	if (rc == 0 || !made || !undo_maps())
+		fputs(changes, stdout);
+	free(changes);
+	return rc;
 }
 
 static int check_names(const struct attach_words *w, struct err *e)
@@ -184,10 +246,9 @@ static int attach(const struct attach_words *w, struct err *e)
 			"sluice: note: the connection table keeps its %u entries; to have %u, "
 			"`sluice detach --all` first\n",
 			conns, wanted);
-	rc = rc ? rc : fill_maps(w, &state, e);
-	rc = rc ? rc : put_all(w, e);
-	if (rc && made)
-		undo_maps();
+	rc = rc ? rc : fill_and_put(w, made, &state, e);
+	if (rc == 0)
+		note_forwarding(w, &state);
 	rc = rc ? rc : ctl_sync_host(&state, false, e);
 	plan_state_fini(&state);
 	return rc < 0 ? rc : 0;
@@ -248,6 +309,11 @@ static int take_named(char **ifnames, unsigned n, struct err *e)
 	for (unsigned i = 0; i < n; i++) {
 		int rc = attach_take(ifnames[i], e);
 
+		if (rc == -ENODEV && access(SLUICE_PIN_DIR, F_OK) == 0)
+			return err_set(e, ENODEV,
+				       "there is no interface %s; if it went away, `sluice detach "
+				       "--all` removes what the gate left",
+				       ifnames[i]);
 		if (rc < 0)
 			return rc;
 		printf("%s: %s\n", ifnames[i], rc ? "detached" : "no gate is attached there");

@@ -10,6 +10,7 @@
 #define CTL_CTL_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "conf/conf.h"
@@ -32,11 +33,11 @@ int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * process. 0 or -errno. */
 int ctl_lock(struct err *e);
 
-/* Brings the maps to what the file says and prints each change; dry: prints only. *state is
- * what the maps hold then (or would); the caller frees it. Returns the number of changes or
- * -errno. */
-int ctl_sync_maps(const struct gate *g, const struct conf *c, bool dry, struct plan_state *state,
-		  struct err *e);
+/* Brings the maps to what the file says and prints each change to out; dry: prints only.
+ * *state is what the maps hold then (or would); the caller frees it. Returns the number of
+ * changes or -errno. */
+int ctl_sync_maps(const struct gate *g, const struct conf *c, FILE *out, bool dry,
+		  struct plan_state *state, struct err *e);
 /* Brings to `state` what surrounds the gate on this host: local routes of the VIPs, steering
  * to the daemon, the backends' MAC addresses. Returns the number of changes or -errno. */
 int ctl_sync_host(const struct plan_state *state, bool dry, struct err *e);

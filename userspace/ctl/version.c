@@ -18,19 +18,18 @@
 #include "ctl/ctl.h"
 #include "l4/load.h"
 
-/* libxdp cannot tell its version, but the name of its file does: libxdp.so.1.3.1. */
+/* libxdp cannot tell its version, but its file's name does. */
 static void print_libxdp(void)
 {
-	static const char prefix[] = "libxdp.so.";
 	char path[PATH_MAX];
-	const char *name;
+	const char *slash;
 	Dl_info info;
 
 	if (!dladdr((void *)(uintptr_t)xdp_program__attach, &info) || !info.dli_fname ||
 	    !realpath(info.dli_fname, path))
 		return;
-	name = strstr(path, prefix);
-	printf("libxdp %s\n", name ? name + strlen(prefix) : "linked in");
+	slash = strrchr(path, '/');
+	printf("libxdp %s\n", slash ? slash + 1 : path);
 }
 
 int ctl_version(int argc, char **argv)

@@ -176,6 +176,22 @@ const char *host_driver(const char *ifname, char buf[HOST_DRIVER])
 	return buf;
 }
 
+bool host_forwards(const char *ifname, bool v6)
+{
+	char path[96];
+	FILE *f;
+	int c;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv%c/conf/%s/forwarding", v6 ? '6' : '4',
+		 ifname);
+	f = fopen(path, "re");
+	if (!f)
+		return true;
+	c = fgetc(f);
+	fclose(f);
+	return c != '0';
+}
+
 /* ---- what drivers want ---------------------------------------------------------------- */
 
 /* First row that fits. %s is the interface. A needle is part of the kernel's own words. */

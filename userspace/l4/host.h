@@ -29,6 +29,10 @@ const char *host_driver(const char *ifname, char buf[HOST_DRIVER]);
  */
 int host_refused(const char *ifname, bool native, int errnum, const char *said, struct err *e);
 
+/* Whether the kernel routes what comes in there, which the gate needs toward backends of
+ * that family; true as well when the kernel does not tell. */
+bool host_forwards(const char *ifname, bool v6);
+
 /* What to know about a driver on which native XDP works, or NULL: one sentence. */
 const char *host_caution(const char *ifname, char *buf, size_t size);
 

@@ -200,10 +200,12 @@ int load_sign(struct err *e)
 
 int load_unpin(struct err *e)
 {
-	DIR *dir = opendir(SLUICE_PIN_DIR);
 	struct dirent *entry;
 	int rc = 0;
+	DIR *dir;
 
+	(void)!rmdir("/sys/fs/bpf/xdp"); /* refused while any dispatcher is pinned there */
+	dir = opendir(SLUICE_PIN_DIR);
 	if (!dir)
 		return errno == ENOENT ? 0
 				       : err_set(e, errno, "cannot open %s: %s", SLUICE_PIN_DIR,

@@ -37,7 +37,8 @@ uint64_t load_build_id(void);
 /* Says in meta whose program runs on the maps now. */
 int load_sign(struct err *e);
 
-/* Unpins everything in SLUICE_PIN_DIR and the folder itself; 0 also when there is none. */
+/* Unpins everything in SLUICE_PIN_DIR and the folder itself; 0 also when there is none. The
+ * folder that libxdp makes on first use and leaves goes too, if it is empty. */
 int load_unpin(struct err *e);
 
 #endif

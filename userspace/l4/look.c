@@ -2,7 +2,7 @@
 /*
  * Owns: telling the gate from everybody else's programs.
  * A program is the gate when it is named so and uses maps with the gate's names; it is
- * adopted when its counters are the pinned ones.
+ * adopted when those are the pinned ones.
  * Cost: some dozen system calls for each interface that runs XDP, one for each other.
  */
 #include "l4/look.h"
@@ -18,10 +18,11 @@
 #include <xdp/libxdp.h>
 
 #include "l4/attach.h"
+#include "l4/gate.h"
 #include "l4/host.h"
-#include "sluice/abi.h"
 
-#define LOOK_MAPS 64 /* of one program that are looked at; the gate has fewer */
+#define LOOK_MAPS      64 /* of one program that are looked at; the gate has fewer */
+#define LOOK_GATE_MAPS 4  /* with names of ours: no accident */
 
 struct program {
 	struct bpf_prog_info info;
@@ -96,12 +97,30 @@ int look_rodata(uint32_t prog_id, void *out, size_t size)
 
 /* ---- the gate among others ------------------------------------------------------------ */
 
-static __u32 pinned_counters(void)
+static const char *const gate_maps[] = {
+#define X(name) #name,
+	GATE_MAPS(X)
+#undef X
+};
+
+static bool is_gate_map(const char *name)
+{
+	for (size_t i = 0; i < sizeof(gate_maps) / sizeof(gate_maps[0]); i++)
+		if (strcmp(gate_maps[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Id of the map that is pinned by this name; 0 = none. */
+static __u32 pinned_id(const char *name)
 {
 	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
-	int fd = bpf_obj_get(SLUICE_PIN_DIR "/counters");
+	char path[128];
+	int fd;
 
+	snprintf(path, sizeof(path), "%s/%s", SLUICE_PIN_DIR, name);
+	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return 0;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) != 0)
@@ -112,11 +131,8 @@ static __u32 pinned_counters(void)
 
 static bool is_gate(const struct program *p, bool *adopted)
 {
-	static const char *const names[] = {"vips", "rings", "counters"};
-	__u32 pinned = pinned_counters();
-	unsigned hits = 0;
+	unsigned known = 0, pinned = 0;
 
-	*adopted = false;
 	if (strcmp(p->info.name, "gate") != 0)
 		return false;
 	for (__u32 i = 0; i < p->n_maps; i++) {
@@ -126,11 +142,13 @@ static bool is_gate(const struct program *p, bool *adopted)
 		if (fd < 0)
 			continue;
 		close(fd);
-		for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++)
-			hits += strcmp(info.name, names[n]) == 0;
-		*adopted |= pinned && info.id == pinned;
+		if (!is_gate_map(info.name))
+			continue;
+		known++;
+		pinned += pinned_id(info.name) == info.id;
 	}
-	return hits == sizeof(names) / sizeof(names[0]);
+	*adopted = pinned == known;
+	return known >= LOOK_GATE_MAPS;
 }
 
 /* True when prog is the gate; then the place is told so. */
