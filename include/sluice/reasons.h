@@ -35,7 +35,8 @@
 	SLUICE_REASON(no_neighbor, DROP, "the next hop's MAC address is not known yet")            \
 	SLUICE_REASON(too_big, DROP, "does not fit the path's MTU once it is encapsulated")        \
 	SLUICE_REASON(no_headroom, DROP, "the driver left no room for the outer header")           \
-	SLUICE_REASON(decap_bad, DROP, "a balancer's tunnel packet that holds no whole packet")
+	SLUICE_REASON(decap_bad, DROP, "a balancer's tunnel packet that holds no whole packet")    \
+	SLUICE_REASON(no_forwarding, DROP, "IP forwarding is off on the interface (sysctl)")
 
 enum sluice_reason {
 #define SLUICE_REASON(name, action, sentence) SLUICE_R_##name,

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Into the tunnel and out of it: IP in IP in all four pairs of families (RFC 2003, 2473,
+ * 4213).
+ *
+ *   on the way to a backend               on the backend's host
+ *   | Eth | tags | IP ...                 | Eth | tags | outer IP | IP ...
+ *   | Eth | tags | outer IP | IP ...      | Eth | tags | IP ...
+ */
+#ifndef BPF_FORWARD_H
+#define BPF_FORWARD_H
+
+#include "guard.h"
+
+#define AF_INET   2
+#define AF_INET6  10
+
+#define OUTER_TTL 64
+#define ECN_MASK  0x03
+#define ECN_CE    0x03
+#define ECN_ECT0  0x02
+
+struct macs {
+	__u8 dest[ETH_ALEN], source[ETH_ALEN];
+};
+
+/* Checksum after a 16-bit word of what it covers changed (RFC 1624, equation 3), folded
+ * until no carry is left. Zero stays representable: ~(~HC + ~m + m'). */
+static __always_inline __u16 csum_update(__u16 csum, __u16 old, __u16 new)
+{
+	__u32 sum = (__u16)~csum + (__u32)(__u16)~old + new;
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u16)~sum;
+}
+
+static __always_inline __u16 csum_header(const struct iphdr *ip)
+{
+	const __u16 *words = (const __u16 *)ip;
+	__u32 sum = 0;
+
+	for (int i = 0; i < (int)sizeof(*ip) / 2; i++)
+		sum += words[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u16)~sum;
+}
+
+/* Ethernet header at the packet's start, with the tags that came if l2_len has room for
+ * them. The caller has made the packet at least that long. */
+static __always_inline bool l2_write(struct packet *p, const struct macs *macs, __u32 l2_len,
+				     bool v6)
+{
+	const __u32 one = sizeof(struct ethhdr), two = one + sizeof(struct vlan_tag);
+	__be16 proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	struct ethhdr *eth = packet_at(p, 0, struct ethhdr);
+	struct vlan_tag *tag;
+
+	if (!eth)
+		return false;
+	__builtin_memcpy(eth->h_dest, macs->dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, macs->source, ETH_ALEN);
+	eth->h_proto = l2_len > one ? p->tags[0] : proto;
+	if (l2_len > one) {
+		tag = packet_at(p, one, struct vlan_tag);
+		if (!tag)
+			return false;
+		tag->tci = p->tags[1];
+		tag->proto = l2_len > two ? p->tags[2] : proto;
+	}
+	if (l2_len > two) {
+		tag = packet_at(p, two, struct vlan_tag);
+		if (!tag)
+			return false;
+		tag->tci = p->tags[3];
+		tag->proto = proto;
+	}
+	return true;
+}
+
+/* ---- to a backend --------------------------------------------------------------------- */
+
+static __always_inline bool to_v6(const struct packet *p)
+{
+	return !addr_mapped(&p->to->addr);
+}
+
+/* Where the backend is: MAC addresses and interface, by the host's own routes. */
+static __always_inline int route_find(struct packet *p, struct bpf_fib_lookup *fib)
+{
+	bool v6 = to_v6(p);
+	long rc;
+
+	fib->family = v6 ? AF_INET6 : AF_INET;
+	fib->l4_protocol = p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	fib->tot_len = p->ip_bytes + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	fib->ifindex = p->ctx->ingress_ifindex;
+	if (v6) {
+		__builtin_memcpy(fib->ipv6_src, &p->to->src, 16);
+		__builtin_memcpy(fib->ipv6_dst, &p->to->addr, 16);
+	} else {
+		fib->ipv4_src = p->to->src.w[3];
+		fib->ipv4_dst = p->to->addr.w[3];
+	}
+	rc = bpf_fib_lookup(p->ctx, fib, sizeof(*fib), 0);
+	switch (rc) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+		return NEXT;
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		return SLUICE_R_no_neighbor;
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		return SLUICE_R_too_big;
+	case BPF_FIB_LKUP_RET_FWD_DISABLED:
+		return SLUICE_R_no_forwarding;
+	default:
+		return SLUICE_R_no_route;
+	}
+}
+
+/* The gate is a hop like any other: it counts down, and ends loops. */
+static __always_inline int ttl_decrement(struct packet *p)
+{
+	if (p->ttl <= 1)
+		return SLUICE_R_ttl;
+	if (p->v6) {
+		struct ipv6hdr *ip = packet_at(p, p->l3, struct ipv6hdr);
+
+		if (!ip)
+			return SLUICE_R_truncated;
+		ip->hop_limit = p->ttl - 1;
+	} else {
+		struct iphdr *ip = packet_at(p, p->l3, struct iphdr);
+		__u16 proto_ttl;
+
+		if (!ip)
+			return SLUICE_R_truncated;
+		/* TTL and protocol share a word of the header. */
+		proto_ttl = bpf_htons((p->ttl << 8) | ip->protocol);
+		ip->ttl = p->ttl - 1;
+		ip->check = csum_update(ip->check, proto_ttl,
+					bpf_htons(((p->ttl - 1) << 8) | ip->protocol));
+	}
+	return NEXT;
+}
+
+/* ECN of the outer header (RFC 6040, section 4.1, normal mode): copied, with DSCP. */
+static __always_inline bool outer_v4(struct packet *p, __u32 l3)
+{
+	struct iphdr *ip = packet_at(p, l3, struct iphdr);
+
+	if (!ip)
+		return false;
+	*ip = (struct iphdr){
+		.version = 4,
+		.ihl = sizeof(*ip) / 4,
+		.tos = p->tos,
+		.tot_len = bpf_htons(p->ip_bytes + sizeof(*ip)),
+		.frag_off = bpf_htons(0x4000), /* DF: a tunnel must not be cut up silently */
+		.ttl = OUTER_TTL,
+		.protocol = p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP,
+		.saddr = p->to->src.w[3],
+		.daddr = p->to->addr.w[3],
+	};
+	ip->check = csum_header(ip);
+	return true;
+}
+
+/* The flow label carries the flow's hash, so that routers and NICs spread the tunnel's flows
+ * (RFC 6438). */
+static __always_inline bool outer_v6(struct packet *p, __u32 l3)
+{
+	struct ipv6hdr *ip = packet_at(p, l3, struct ipv6hdr);
+	__u32 label = sluice_flow_hash(&p->flow) & 0xfffff;
+
+	if (!ip)
+		return false;
+	*(__be32 *)ip = bpf_htonl((6U << 28) | ((__u32)p->tos << 20) | label);
+	ip->payload_len = bpf_htons(p->ip_bytes);
+	ip->nexthdr = p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	ip->hop_limit = OUTER_TTL;
+	__builtin_memcpy(&ip->saddr, &p->to->src, 16);
+	__builtin_memcpy(&ip->daddr, &p->to->addr, 16);
+	return true;
+}
+
+/* Encapsulates and sends to p->to. The route comes first: a packet that cannot be sent is
+ * dropped as it was. */
+static __always_inline int forward(struct packet *p)
+{
+	struct bpf_fib_lookup fib = {};
+	struct macs macs;
+	__u32 l2_len = p->l3, outer;
+	int why = route_find(p, &fib);
+
+	if (why != NEXT)
+		return why;
+	why = ttl_decrement(p);
+	if (why != NEXT)
+		return why;
+	/* Tags belong to the wire that the packet came by. */
+	if (fib.ifindex != p->ctx->ingress_ifindex)
+		l2_len = sizeof(struct ethhdr);
+	outer = to_v6(p) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	if (bpf_xdp_adjust_head(p->ctx, (int)(p->l3 - l2_len) - (int)outer) != 0)
+		return SLUICE_R_no_headroom;
+	__builtin_memcpy(macs.dest, fib.dmac, ETH_ALEN);
+	__builtin_memcpy(macs.source, fib.smac, ETH_ALEN);
+	if (!l2_write(p, &macs, l2_len, to_v6(p)) ||
+	    !(to_v6(p) ? outer_v6(p, l2_len) : outer_v4(p, l2_len)))
+		return SLUICE_R_no_headroom;
+	p->verdict = XDP_TX;
+	if (fib.ifindex != p->ctx->ingress_ifindex)
+		p->verdict = bpf_redirect(fib.ifindex, 0);
+	return p->quoted ? SLUICE_R_icmp_forward : SLUICE_R_forward;
+}
+
+/* ---- from a balancer ------------------------------------------------------------------ */
+
+/* Is there a whole inner packet of the family that the outer header promised? */
+static __always_inline bool inner_whole(struct packet *p, bool v6)
+{
+	__u32 room = p->l3 + p->ip_bytes; /* end of the outer packet */
+
+	if (v6) {
+		struct ipv6hdr *ip = packet_at(p, p->l4, struct ipv6hdr);
+
+		return ip && ip->version == 6 &&
+		       p->l4 + sizeof(*ip) + bpf_ntohs(ip->payload_len) <= room;
+	}
+	struct iphdr *ip = packet_at(p, p->l4, struct iphdr);
+
+	return ip && ip->version == 4 && ip->ihl >= 5 && bpf_ntohs(ip->tot_len) >= ip->ihl * 4 &&
+	       p->l4 + bpf_ntohs(ip->tot_len) <= room;
+}
+
+/* Takes the outer header off and leaves p at the inner packet's addresses. */
+static __always_inline int unwrap(struct packet *p, bool v6)
+{
+	struct macs macs, *old = packet_at(p, 0, struct macs);
+
+	if (!old)
+		return SLUICE_R_decap_bad;
+	macs = *old;
+	if (bpf_xdp_adjust_head(p->ctx, (int)(p->l4 - p->l3)) != 0)
+		return SLUICE_R_decap_bad;
+	if (!l2_write(p, &macs, p->l3, v6))
+		return SLUICE_R_decap_bad;
+	p->v6 = v6;
+	return parse_addresses(p);
+}
+
+/* A congestion mark that the tunnel's path set goes on to the inner packet (RFC 6040,
+ * section 4.2): an inner packet that is not ECN-capable is dropped there, which is for the
+ * sender to notice; capable ones are marked. */
+static __always_inline int ecn_leave(struct packet *p, __u8 outer_tos)
+{
+	if ((outer_tos & ECN_MASK) != ECN_CE)
+		return NEXT;
+	if (p->v6) {
+		struct ipv6hdr *ip = packet_at(p, p->l3, struct ipv6hdr);
+
+		if (!ip || !(ip->flow_lbl[0] & (ECN_MASK << 4)))
+			return SLUICE_R_decap_bad;
+		ip->flow_lbl[0] |= ECN_CE << 4;
+	} else {
+		struct iphdr *ip = packet_at(p, p->l3, struct iphdr);
+		__u16 old;
+
+		if (!ip || !(ip->tos & ECN_MASK))
+			return SLUICE_R_decap_bad;
+		old = *(__u16 *)ip;
+		ip->tos |= ECN_CE;
+		ip->check = csum_update(ip->check, old, *(__u16 *)ip);
+	}
+	return NEXT;
+}
+
+/*
+ * The backend's side: a tunnel packet from a configured balancer is unwrapped and goes on to
+ * the host's stack, where the VIP is on lo. Its inner source meets the lists as well.
+ */
+static __always_inline int decap(struct packet *p)
+{
+	bool v6 = p->flow.proto == IPPROTO_IPV6;
+	int why;
+
+	if (p->flow.proto != IPPROTO_IPIP && !v6)
+		return NEXT;
+	if (!bpf_map_lookup_elem(&decap_from, &p->flow.src))
+		return SLUICE_R_tunnel_foreign;
+	if (p->fragment != FRAGMENT_NONE || !inner_whole(p, v6))
+		return SLUICE_R_decap_bad;
+	why = unwrap(p, v6);
+	if (why != NEXT)
+		return why;
+	why = guard_lists(p);
+	if (why != NEXT)
+		return why;
+	why = ecn_leave(p, p->tos);
+	return why != NEXT ? why : SLUICE_R_decap;
+}
+
+#endif

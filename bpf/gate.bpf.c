@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * The gate: what the NIC's driver runs for each frame that comes in. The corridor below is
+ * the specification; each stage is a file. A stage returns NEXT or the reason to stop for,
+ * and every reason leaves through leave() (stats.h), which counts it.
+ *
+ * Cost for a packet of an established l4 flow: lookups of block list, VIP, flow and backend
+ * and of this CPU's counters (the last two are array maps, which the kernel inlines), and
+ * one route lookup.
+ */
+#include "icmp.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* A later fragment has no ports, so only the VIP's own entry can be asked. The first one is
+ * judged by its service. */
+static __always_inline int later_fragment(const struct packet *p)
+{
+	struct sluice_service *vip = vip_find(p);
+
+	if (!vip)
+		return SLUICE_R_no_service;
+	return vip->kind & SLUICE_L7 ? SLUICE_R_l7 : SLUICE_R_fragment;
+}
+
+static __always_inline int serve(struct packet *p)
+{
+	struct sluice_service *s = service_find(&p->flow);
+	int why;
+
+	if (!s)
+		return p->quoted ? SLUICE_R_icmp_quote : SLUICE_R_no_service;
+	p->service = s->id;
+	if (s->kind & SLUICE_L7)
+		return SLUICE_R_l7;
+	if (p->fragment != FRAGMENT_NONE)
+		return SLUICE_R_fragment;
+	if (!p->quoted && (why = guard_addresses(p)) != NEXT)
+		return why;
+	if ((why = backend_choose(p, s)) != NEXT)
+		return why;
+	return forward(p);
+}
+
+static __always_inline int corridor(struct packet *p)
+{
+	int why;
+
+	if ((why = parse_l2(p)) != NEXT)
+		return why;
+	if ((why = parse_addresses(p)) != NEXT)
+		return why;
+	if ((why = guard_lists(p)) != NEXT)
+		return why;
+	if ((why = parse_l3(p)) != NEXT)
+		return why;
+	if (p->fragment == FRAGMENT_LATER)
+		return later_fragment(p);
+	if ((why = decap(p)) != NEXT)
+		return why;
+	if ((why = icmp_is(p) ? icmp_serve(p) : parse_l4(p)) != NEXT)
+		return why;
+	return serve(p);
+}
+
+SEC("xdp")
+int gate(struct xdp_md *ctx)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct packet p = {
+		.ctx = ctx,
+		.count = bpf_map_lookup_elem(&counters, &cpu),
+		.bytes = ctx->data_end - ctx->data,
+		.verdict = XDP_DROP,
+	};
+
+	if (!p.count)
+		return XDP_PASS;
+	return leave(&p, corridor(&p));
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The packet that goes through the corridor, and its one way out: every verdict is counted
+ * under its reason, and dropped packets are sampled into the event ring.
+ */
+#ifndef BPF_STATS_H
+#define BPF_STATS_H
+
+#include <stdbool.h>
+
+#include "maps.h"
+
+/* A stage returns the reason to stop for, or this. */
+#define NEXT (-1)
+
+/* Tuning, set before load. */
+const volatile __u32 conn_rate = 100000; /* new connection entries per CPU and second */
+const volatile __u32 event_every = 64;   /* a power of two; 0 = no events */
+
+enum fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
+
+struct packet {
+	struct xdp_md *ctx;
+	struct sluice_counters *count; /* of this CPU */
+	__u32 bytes;                   /* of the frame as it came */
+	__u32 l3, l4;                  /* offsets of the IP header and of what it carries */
+	__u32 ip_bytes;                /* of the IP packet: the frame may be padded beyond */
+	__be16 tags[4];                /* VLAN tags as on the wire: TPID, TCI, TPID, TCI */
+	__u8 v6;
+	__u8 tos; /* DSCP and ECN */
+	__u8 ttl;
+	__u8 fragment; /* enum fragment */
+	__u8 syn, rst; /* TCP: SYN without ACK; RST */
+	__u8 quoted;   /* flow is not the packet's own: an ICMP error quotes it */
+	struct sluice_flow flow;
+	__u32 service, backend;          /* ids, 0 until known */
+	const struct sluice_backend *to; /* set with backend */
+	int verdict;                     /* of a TX reason: XDP_TX or XDP_REDIRECT */
+};
+
+/*
+ * Header fields are read through these: false when the packet ends before. Every helper
+ * that moves the packet's head ends the borrow of earlier pointers, so none is kept.
+ */
+#define PACKET_MAX_OFFSET 2048
+
+#define packet_at(p, offset, type)                                                                 \
+	({                                                                                         \
+		void *at_ = (void *)(long)(p)->ctx->data;                                          \
+		void *end_ = (void *)(long)(p)->ctx->data_end;                                     \
+		__u64 off_ = (offset);                                                             \
+		type *ptr_ = NULL;                                                                 \
+		if (off_ <= PACKET_MAX_OFFSET) {                                                   \
+			at_ += off_;                                                               \
+			if (at_ + sizeof(type) <= end_)                                            \
+				ptr_ = at_;                                                        \
+		}                                                                                  \
+		ptr_;                                                                              \
+	})
+
+static __always_inline void notice(struct packet *p, enum sluice_notice n)
+{
+	p->count->notices[n]++;
+}
+
+static __always_inline void count_add(struct sluice_count *c, __u32 bytes)
+{
+	c->packets++;
+	c->bytes += bytes;
+}
+
+static __always_inline void event_emit(struct packet *p, __u32 reason)
+{
+	struct sluice_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e) {
+		notice(p, SLUICE_N_events_lost);
+		return;
+	}
+	e->time_ns = bpf_ktime_get_boot_ns();
+	e->ifindex = p->ctx->ingress_ifindex;
+	e->reason = reason;
+	e->bytes = p->bytes;
+	e->backend = p->backend;
+	e->flow = p->flow;
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* PASS, DROP or TX, by the table in reasons.h. */
+static __always_inline int reason_action(const struct packet *p, __u32 reason)
+{
+	enum { PASS = XDP_PASS, DROP = XDP_DROP, TX = -1 };
+	int action = PASS;
+
+	switch (reason) {
+#define SLUICE_REASON(name, act, sentence)                                                         \
+	case SLUICE_R_##name:                                                                      \
+		action = act;                                                                      \
+		break;
+		SLUICE_REASONS(SLUICE_REASON)
+#undef SLUICE_REASON
+	}
+	return action == TX ? p->verdict : action;
+}
+
+/* The only exit. */
+static __always_inline int leave(struct packet *p, int why)
+{
+	__u32 reason = (__u32)why & (SLUICE_SLOTS - 1);
+	struct sluice_count *c = &p->count->reasons[reason];
+	int action = reason_action(p, reason);
+
+	if (event_every && action == XDP_DROP && (c->packets & (event_every - 1)) == 0)
+		event_emit(p, reason);
+	count_add(c, p->bytes);
+	if (p->service)
+		count_add(&p->count->services[p->service & (SLUICE_MAX_SERVICES - 1)], p->bytes);
+	if (p->backend)
+		count_add(&p->count->backends[p->backend & (SLUICE_MAX_BACKENDS - 1)], p->bytes);
+	return action;
+}
+
+#endif
