@@ -20,6 +20,8 @@
 #define CONF_MAX_BACKENDS 1024 /* of one service */
 #define CONF_MAX_THREADS  SLUICE_MAX_WORKERS
 
+struct conf_slot;
+
 enum conf_mode { CONF_MODE_AUTO, CONF_MODE_NATIVE, CONF_MODE_GENERIC };
 
 struct conf_backend {
@@ -87,6 +89,10 @@ struct conf {
 
 	struct conf_service *services;
 	unsigned n_services;
+
+	/* conf_find's own */
+	struct conf_slot *slots;
+	uint32_t slots_mask;
 };
 
 /*
