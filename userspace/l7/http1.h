@@ -84,7 +84,8 @@ struct http1_head {
 	struct span target;    /* request-target as sent */
 	struct span authority; /* effective host[:port]: absolute-form, else Host; may be empty
 				  in HTTP/1.0 */
-	struct span path;      /* path and query as forwarded: "/..." or "*"; for CONNECT empty */
+	struct span path;      /* path and query: "/...", "*", or of an absolute-form without a path
+				  empty or "?..."; for CONNECT empty */
 
 	/* response */
 	unsigned status; /* 100..599 */
@@ -94,6 +95,7 @@ struct http1_head {
 	uint8_t minor; /* HTTP/1.minor: 0 or 1 */
 	enum http1_body body;
 	uint64_t content_length;
+	bool has_length;      /* a Content-Length was there (also where no body follows: HEAD) */
 	bool keep_alive;      /* the sender will hold the connection open after this message */
 	bool expect_continue; /* Expect: 100-continue */
 	bool upgrade;         /* Connection: upgrade with an Upgrade field */
@@ -112,7 +114,7 @@ struct http1_limits {
  * a slow sender's bytes from being scanned again, and does not change any answer.
  *
  * Returns the head's length when it is whole, 0 when more bytes are needed, and -status
- * when it is refused: for a request the status to answer with (400, 414, 431, 501, 505);
+ * when it is refused: for a request the status to answer with (400, 414, 417, 431, 501, 505);
  * for a response always -502. After a refusal the connection's framing is lost: answer and
  * close. One empty line before a request line is skipped (RFC 9112 section 2.2).
  */
