@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "l7/forward_head.h"
+
+/* Writes until the room ends, then remembers only that it did. */
+struct out {
+	char *p, *end;
+	bool full;
+};
+
+static void put(struct out *o, struct span s)
+{
+	if ((size_t)(o->end - o->p) < s.len) {
+		o->full = true;
+		return;
+	}
+	memcpy(o->p, s.p, s.len);
+	o->p += s.len;
+}
+
+#define PUT(o, literal) put(o, SPAN(literal))
+
+static void put_number(struct out *o, uint64_t n)
+{
+	char text[20];
+	size_t at = sizeof(text);
+
+	do {
+		text[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	put(o, (struct span){text + at, sizeof(text) - at});
+}
+
+static void put_field(struct out *o, const struct http1_field *f)
+{
+	put(o, f->name);
+	PUT(o, ": ");
+	put(o, f->value);
+	PUT(o, "\r\n");
+}
+
+static size_t finish(struct out *o, const char *start)
+{
+	PUT(o, "\r\n");
+	return o->full ? 0 : (size_t)(o->p - start);
+}
+
+static void put_framing(struct out *o, const struct forward_facts *facts)
+{
+	if (facts->body == HTTP1_BODY_CHUNKED) {
+		PUT(o, "Transfer-Encoding: chunked\r\n");
+	} else if (facts->body == HTTP1_BODY_LENGTH) {
+		PUT(o, "Content-Length: ");
+		put_number(o, facts->content_length);
+		PUT(o, "\r\n");
+	}
+	if (facts->close)
+		PUT(o, "Connection: close\r\n");
+	else if (facts->keep_alive)
+		PUT(o, "Connection: keep-alive\r\n");
+}
+
+/* "name: a, b" of all fields with this id, joined, and one more element at the end. */
+static void put_appended(struct out *o, const struct http1_head *h, enum http1_field_id id,
+			 struct span name, struct span before, struct span last)
+{
+	put(o, name);
+	for (unsigned i = 0; i < h->n_fields; i++) {
+		if (h->fields[i].id != id || h->fields[i].value.len == 0)
+			continue;
+		put(o, h->fields[i].value);
+		PUT(o, ", ");
+	}
+	put(o, before);
+	put(o, last);
+	PUT(o, "\r\n");
+}
+
+static void put_via(struct out *o, const struct http1_head *h, const struct forward_facts *facts)
+{
+	put_appended(o, h, HTTP1_F_VIA, SPAN("Via: "), h->minor ? SPAN("1.1 ") : SPAN("1.0 "),
+		     facts->via);
+}
+
+/* origin-form, or "*"; an absolute-form target may have left its path empty. */
+static void put_target(struct out *o, const struct http1_head *h)
+{
+	if (h->path.len == 0 || h->path.p[0] == '?')
+		PUT(o, "/");
+	put(o, h->path);
+}
+
+static bool request_rewrites(enum http1_field_id id)
+{
+	switch (id) {
+	case HTTP1_F_HOST:
+	case HTTP1_F_CONTENT_LENGTH:
+	case HTTP1_F_VIA:
+	case HTTP1_F_X_FORWARDED_FOR:
+	case HTTP1_F_X_FORWARDED_PROTO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+size_t forward_request(char *buf, size_t room, const struct http1_head *h,
+		       const struct forward_facts *facts)
+{
+	struct out o = {buf, buf + room, false};
+	struct span authority = h->authority.len ? h->authority : facts->authority;
+
+	put(&o, h->method_text);
+	PUT(&o, " ");
+	put_target(&o, h);
+	PUT(&o, " HTTP/1.1\r\nHost: ");
+	put(&o, authority);
+	PUT(&o, "\r\n");
+	for (unsigned i = 0; i < h->n_fields; i++) {
+		const struct http1_field *f = &h->fields[i];
+
+		if (f->hop || request_rewrites(f->id) ||
+		    (f->id == HTTP1_F_EXPECT && !h->expect_continue))
+			continue;
+		put_field(&o, f);
+	}
+	put_appended(&o, h, HTTP1_F_X_FORWARDED_FOR, SPAN("X-Forwarded-For: "), SPAN(""),
+		     facts->client);
+	PUT(&o, "X-Forwarded-Proto: ");
+	put(&o, facts->proto);
+	PUT(&o, "\r\n");
+	if (!http1_find(h, HTTP1_F_X_FORWARDED_HOST)) {
+		PUT(&o, "X-Forwarded-Host: ");
+		put(&o, authority);
+		PUT(&o, "\r\n");
+	}
+	put_via(&o, h, facts);
+	put_framing(&o, facts);
+	return finish(&o, buf);
+}
+
+size_t forward_response(char *buf, size_t room, const struct http1_head *h,
+			const struct forward_facts *facts)
+{
+	struct out o = {buf, buf + room, false};
+	bool dated = false;
+
+	PUT(&o, "HTTP/1.1 ");
+	put_number(&o, h->status);
+	PUT(&o, " ");
+	put(&o, h->reason);
+	PUT(&o, "\r\n");
+	for (unsigned i = 0; i < h->n_fields; i++) {
+		const struct http1_field *f = &h->fields[i];
+
+		dated |= f->id == HTTP1_F_DATE;
+		if (f->hop || f->id == HTTP1_F_CONTENT_LENGTH || f->id == HTTP1_F_VIA)
+			continue;
+		put_field(&o, f);
+	}
+	if (!dated && h->status >= 200)
+		put(&o, facts->date);
+	put_via(&o, h, facts);
+	put_framing(&o, facts);
+	return finish(&o, buf);
+}
+
+size_t forward_error(char *buf, size_t room, unsigned status, bool close, bool head_only,
+		     struct span date, struct span allow)
+{
+	struct out o = {buf, buf + room, false};
+	const char *phrase = http1_phrase(status);
+	struct span text = {phrase, strlen(phrase)};
+
+	PUT(&o, "HTTP/1.1 ");
+	put_number(&o, status);
+	PUT(&o, " ");
+	put(&o, text);
+	PUT(&o, "\r\n");
+	put(&o, date);
+	if (allow.len) {
+		PUT(&o, "Allow: ");
+		put(&o, allow);
+		PUT(&o, "\r\n");
+	}
+	PUT(&o, "Content-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: ");
+	put_number(&o, text.len + 5); /* "NNN phrase\n" */
+	PUT(&o, "\r\n");
+	if (close)
+		PUT(&o, "Connection: close\r\n");
+	PUT(&o, "\r\n");
+	if (!head_only) {
+		put_number(&o, status);
+		PUT(&o, " ");
+		put(&o, text);
+		PUT(&o, "\n");
+	}
+	return o.full ? 0 : (size_t)(o.p - buf);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Heads that go on: written anew from what was parsed, so that a backend never sees what
+ * the parser did not. Pure: bytes into the caller's buffer.
+ *
+ * Of a request: Host first, then the end-to-end fields, then Via, X-Forwarded-For (the
+ * client appended), -Proto and -Host, and the framing. A Forwarded field that came is left
+ * as it is: the X-Forwarded fields are this proxy's word.
+ */
+#ifndef L7_FORWARD_HEAD_H
+#define L7_FORWARD_HEAD_H
+
+#include "l7/http1.h"
+
+struct forward_facts {
+	enum http1_body body; /* framing of what follows */
+	uint64_t content_length;
+	bool close;            /* say Connection: close */
+	bool keep_alive;       /* say Connection: keep-alive (to an HTTP/1.0 client) */
+	struct span via;       /* this proxy's pseudonym */
+	struct span client;    /* request: the client's address, for X-Forwarded-For */
+	struct span proto;     /* request: "http" or "https" */
+	struct span authority; /* request: Host if none came (HTTP/1.0) */
+	struct span date;      /* response: "Date: ...\r\n" to add if none came */
+};
+
+/* Bytes written, or 0 when they do not fit into room. */
+size_t forward_request(char *out, size_t room, const struct http1_head *h,
+		       const struct forward_facts *facts);
+size_t forward_response(char *out, size_t room, const struct http1_head *h,
+			const struct forward_facts *facts);
+
+/* An answer of the proxy's own: a small text/plain body, which a HEAD request does not get.
+ * `allow` is for 405 (may be empty). */
+size_t forward_error(char *out, size_t room, unsigned status, bool close, bool head_only,
+		     struct span date, struct span allow);
+
+#endif
