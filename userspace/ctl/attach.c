@@ -169,20 +169,25 @@ static int put_all(const struct attach_words *w, struct err *e)
 }
 
 /* The gate asks the kernel's routing, which answers only where the host forwards. */
-static void note_forwarding(const struct attach_words *w, const struct plan_state *state)
+static void note_forwarding(const char *ifname, const struct plan_state *state)
 {
-	bool needed[2] = {false, false};
+	bool off[2] = {false, false}; /* by family: IPv4, IPv6 */
 
-	for (size_t i = 0; i < state->n_backends; i++)
-		needed[!addr_is_v4(&state->backends[i].addr)] = true;
-	for (unsigned i = 0; i < w->n_ifnames; i++)
-		for (int v6 = 0; v6 < 2; v6++)
-			if (needed[v6] && !host_forwards(w->ifnames[i], v6))
-				fprintf(stderr,
-					"sluice: note: forwarding is off on %s, so packets for "
-					"backends are dropped (no_forwarding); `sysctl -w "
-					"net/ipv%d/conf/%s/forwarding=1`\n",
-					w->ifnames[i], v6 ? 6 : 4, w->ifnames[i]);
+	for (size_t i = 0; i < state->n_backends; i++) {
+		bool v6 = !addr_is_v4(&state->backends[i].addr);
+
+		off[v6] |= !host_forwards(ifname, v6);
+	}
+	if (!off[0] && !off[1])
+		return;
+	fprintf(stderr,
+		"sluice: note: %s does not forward, so packets for backends are dropped "
+		"(no_forwarding); `sysctl -w",
+		ifname);
+	for (int v6 = 0; v6 < 2; v6++)
+		if (off[v6])
+			fprintf(stderr, " net/ipv%d/conf/%s/forwarding=1", v6 ? 6 : 4, ifname);
+	fputs("`\n", stderr);
 }
 
 /* A failed attach leaves no new pins behind, unless a gate runs on them. */
@@ -247,8 +252,8 @@ static int attach(const struct attach_words *w, struct err *e)
 			"`sluice detach --all` first\n",
 			conns, wanted);
 	rc = rc ? rc : fill_and_put(w, made, &state, e);
-	if (rc == 0)
-		note_forwarding(w, &state);
+	for (unsigned i = 0; rc == 0 && i < w->n_ifnames; i++)
+		note_forwarding(w->ifnames[i], &state);
 	rc = rc ? rc : ctl_sync_host(&state, false, e);
 	plan_state_fini(&state);
 	return rc < 0 ? rc : 0;

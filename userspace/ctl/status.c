@@ -146,9 +146,9 @@ static void print_places(const struct status *s)
 
 		printf("interface %s  %s  program %u tag %s", p->ifname,
 		       p->native ? "native" : "generic", p->prog_id, p->tag);
-		if (p->position)
-			printf("  %u of %u in libxdp's chain, priority %u", p->position, p->chain,
-			       p->priority);
+		for (unsigned k = 0; k < p->chain; k++)
+			printf("%s%s (priority %u)", k ? ", " : "  chain: ", p->links[k].name,
+			       p->links[k].priority);
 		puts(p->adopted ? "" : "  NOT on the pinned maps: attach it again");
 	}
 	if (s->meta.build_id != load_build_id())

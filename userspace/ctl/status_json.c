@@ -37,6 +37,22 @@ static json_t *addr_json(const struct sluice_addr *addr)
 	return json_string(addr_format(addr, text));
 }
 
+/* Empty: the gate is alone, without libxdp's dispatcher. */
+static json_t *chain_json(const struct attach_place *p, bool *oom)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < p->chain; i++) {
+		json_t *o = json_object();
+
+		put(o, "name", json_string(p->links[i].name), oom);
+		put(o, "program_id", json_integer(p->links[i].prog_id), oom);
+		put(o, "priority", json_integer(p->links[i].priority), oom);
+		*oom |= json_array_append_new(list, o) != 0;
+	}
+	return list;
+}
+
 static json_t *places_json(const struct status *s, bool *oom)
 {
 	json_t *list = json_array();
@@ -51,10 +67,7 @@ static json_t *places_json(const struct status *s, bool *oom)
 		put(o, "program_id", json_integer(p->prog_id), oom);
 		put(o, "program_tag", json_string(p->tag), oom);
 		put(o, "adopted", json_boolean(p->adopted), oom);
-		/* 0 of 0: alone, without libxdp's dispatcher. */
-		put(o, "chain_position", json_integer(p->position), oom);
-		put(o, "chain_length", json_integer(p->chain), oom);
-		put(o, "priority", json_integer(p->priority), oom);
+		put(o, "chain", chain_json(p, oom), oom);
 		*oom |= json_array_append_new(list, o) != 0;
 	}
 	return list;

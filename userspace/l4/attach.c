@@ -321,13 +321,16 @@ int attach_put(const char *ifname, const struct attach_options *o, struct attach
 	       struct err *e)
 {
 	struct putter p = {.options = o, .result = result, .err = e};
-	char caution[256];
+	const char *caution;
+	char buf[256];
 	int rc;
 
 	memset(result, 0, sizeof(*result));
 	rc = attach_look(ifname, &p.seen, e);
 	if (rc)
 		return rc;
+	/* Asked before: drivers count their queues differently with XDP on. */
+	caution = p.seen.chain ? NULL : host_caution(ifname, buf, sizeof(buf));
 	if (p.seen.prog_id)
 		rc = put_again(&p);
 	else if (p.seen.other_id)
@@ -336,8 +339,7 @@ int attach_put(const char *ifname, const struct attach_options *o, struct attach
 		rc = put_new(&p);
 	rc = rc ? rc : load_sign(e);
 	rc = rc ? rc : attach_look(ifname, &result->place, e);
-	if (rc == 0 && result->outcome == ATTACH_NEW && result->place.native &&
-	    host_caution(ifname, caution, sizeof(caution)))
+	if (rc == 0 && caution && result->outcome == ATTACH_NEW && result->place.native)
 		note(result, "%s", caution);
 	return rc;
 }

@@ -14,6 +14,14 @@
 #include "conf/conf.h"
 #include "l4/load.h"
 
+#define ATTACH_CHAIN 10 /* programs that libxdp's dispatcher takes */
+
+struct attach_link {
+	char name[32];
+	uint32_t prog_id;
+	unsigned priority;
+};
+
 /* What runs on one interface. */
 struct attach_place {
 	char ifname[IF_NAMESIZE];
@@ -25,6 +33,7 @@ struct attach_place {
 	unsigned position; /* in libxdp's chain, from 1; 0 = alone on the interface */
 	unsigned chain;    /* programs in that chain, ours included */
 	unsigned priority; /* in that chain */
+	struct attach_link links[ATTACH_CHAIN]; /* the chain, in the order in which it runs */
 	uint32_t other_id; /* a program that is not ours and not in a chain; 0 = none */
 	char other_name[32];
 };

@@ -167,11 +167,16 @@ static void look_chain(struct attach_place *place, const struct xdp_multiprog *m
 {
 	struct xdp_program *prog = NULL;
 
-	while ((prog = xdp_multiprog__next_prog(prog, mp)) != NULL) {
-		place->chain++;
+	while (place->chain < ATTACH_CHAIN && (prog = xdp_multiprog__next_prog(prog, mp)) != NULL) {
+		struct attach_link *link = &place->links[place->chain++];
+		const char *name = xdp_program__name(prog);
+
+		snprintf(link->name, sizeof(link->name), "%s", name ? name : "");
+		link->prog_id = xdp_program__id(prog);
+		link->priority = xdp_program__run_prio(prog);
 		if (!place->prog_id && note_gate(place, prog)) {
 			place->position = place->chain;
-			place->priority = xdp_program__run_prio(prog);
+			place->priority = link->priority;
 		}
 	}
 }
