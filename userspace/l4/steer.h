@@ -15,9 +15,16 @@
 int steer_attach(struct err *e);
 /* Unpins the link, which detaches. 0 also when there was none. */
 int steer_detach(struct err *e);
+/* Whether the link is pinned and steers the caller's network namespace. */
+bool steer_attached(void);
 
 /* Puts listeners[0..n) into slots 0..n-1 of `workers` and then publishes n in `meta`; slots
- * beyond are cleared. New connections go to them from then on. 0 or -errno. */
+ * beyond are cleared. New connections go to them from then on; n = 0: to nobody. 0 or
+ * -errno. Listening sockets alone, SLUICE_MAX_WORKERS at most. */
 int steer_publish(const struct gate *g, const int *listeners, unsigned n, struct err *e);
+/* Whether `workers` holds exactly these, as steer_publish left it. */
+bool steer_holds(const struct gate *g, const int *listeners, unsigned n);
+/* How many slots of `workers` hold an open socket, whosoever it is. */
+unsigned steer_taken(const struct gate *g);
 
 #endif

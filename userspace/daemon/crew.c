@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: a worker process from fork to waitpid, and everything that it is given. Promises:
+ * the worker inherits nothing of the keeper but its listening sockets, its end of the
+ * control socket, the access log and stderr.
+ */
+#include "daemon/crew.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "daemon/title.h"
+
+#define PAUSE_FIRST_MS 1000
+#define PAUSE_MOST_MS  30000
+#define LONG_LIFE_MS   60000 /* after which a death is a new story */
+/* The worker ends its connections itself when the time is over; then the keeper waits no
+ * longer than this. */
+#define DRAIN_GRACE_MS 1000
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* ---- what a crew is made of ----------------------------------------------------------- */
+
+static unsigned threads_wanted(const struct conf *c)
+{
+	cpu_set_t cpus;
+	unsigned n = c->threads;
+
+	if (n == 0)
+		n = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+	return n < CONF_MAX_THREADS ? n : CONF_MAX_THREADS;
+}
+
+/* Two for each client connection, the pooled ones to backends, and a thread's own few. */
+static rlim_t files_wanted(const struct conf *c, unsigned threads)
+{
+	uint64_t pooled = 0, sockets = 1;
+
+	for (unsigned i = 0; i < c->n_services; i++) {
+		const struct conf_service *s = &c->services[i];
+
+		if (s->kind != SLUICE_L7)
+			continue;
+		pooled += (uint64_t)s->n_backends * s->upstream_idle_max;
+		sockets += s->n_listens;
+	}
+	return threads * (2ULL * c->max_connections + pooled + sockets + 16) + 64;
+}
+
+static int log_open(const char *path, struct err *e)
+{
+	int fd;
+
+	if (!path)
+		return -1;
+	fd = strcmp(path, "stdout") == 0
+		     ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+		     : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	return fd >= 0 ? fd
+		       : err_set(e, errno, "cannot open the access log %s: %s", path,
+				 strerror(errno));
+}
+
+/* A file that is open already is shared: its folder may be out of reach by now. */
+static int log_share(const struct crew *old, const char *path, struct err *e)
+{
+	if (!path || !old || old->access_log < 0 || strcmp(old->conf->access_log, path) != 0)
+		return log_open(path, e);
+	return fcntl(old->access_log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
+static bool has_l7(const struct conf *c)
+{
+	for (unsigned i = 0; i < c->n_services; i++)
+		if (c->services[i].kind == SLUICE_L7)
+			return true;
+	return false;
+}
+
+int crew_make(struct crew **out, struct conf *conf, bool steered, const struct crew *old,
+	      struct err *e)
+{
+	struct crew *crew = calloc(1, sizeof(*crew));
+	unsigned threads = threads_wanted(conf);
+	int rc;
+
+	*out = NULL;
+	if (!crew)
+		return err_set(e, ENOMEM, "out of memory");
+	crew->control = crew->access_log = -1;
+	crew->threads = threads;
+	rc = has_l7(conf) ? 0
+			  : err_set(e, EINVAL,
+				    "%s has no l7 service, so there is nothing to do here (l4 "
+				    "services need no daemon: `sluice apply`)",
+				    conf->path);
+	rc = rc ? rc : jail_prepare(&crew->jail, conf->user, files_wanted(conf, threads), e);
+	if (rc == 0) {
+		crew->access_log = log_share(old, conf->access_log, e);
+		if (crew->access_log < 0 && conf->access_log)
+			rc = crew->access_log;
+	}
+	rc = rc ? rc
+		: listeners_open(&crew->listeners, conf, threads, steered,
+				 old ? &old->listeners : NULL, e);
+	if (rc) {
+		crew_free(crew);
+		return rc;
+	}
+	crew->conf = conf;
+	*out = crew;
+	return 0;
+}
+
+static void control_close(struct crew *crew)
+{
+	if (crew->on_control)
+		event_free(crew->on_control);
+	if (crew->deadline)
+		event_free(crew->deadline);
+	crew->on_control = crew->deadline = NULL;
+	if (crew->control >= 0)
+		close(crew->control);
+	crew->control = -1;
+}
+
+void crew_free(struct crew *crew)
+{
+	if (!crew)
+		return;
+	crew_kill(crew);
+	control_close(crew);
+	listeners_close(&crew->listeners);
+	if (crew->access_log >= 0)
+		close(crew->access_log);
+	conf_free(crew->conf);
+	free(crew);
+}
+
+/* ---- the worker process --------------------------------------------------------------- */
+
+/* Runs in the child. The keeper's event base is left alone: it shares its epoll instance. */
+static int worker_main(const struct crew *crew, int control, bool trap)
+{
+	const struct listeners *l = &crew->listeners;
+	const struct worker_start start = {
+		.conf = crew->conf,
+		.threads = crew->threads,
+		.listeners = l->items,
+		.n_listeners = l->n,
+		.control = control,
+		.access_log = crew->access_log,
+	};
+	int *keep = calloc(l->n + 2, sizeof(*keep)), rc;
+	struct err e;
+
+	title_set("sluiced: worker");
+	if (!keep) {
+		log_err("out of memory");
+		return 1;
+	}
+	for (size_t i = 0; i < l->n; i++)
+		keep[i] = l->items[i].fd;
+	keep[l->n] = control;
+	keep[l->n + 1] = crew->access_log;
+	rc = jail_enter(&crew->jail, keep, l->n + 2, trap, &e);
+	free(keep);
+	if (rc) {
+		log_err("%s", e.text);
+		return 1;
+	}
+	return worker_run(&start);
+}
+
+/* Handlers of the keeper must not run in the child before it has reset them: they would
+ * write into the keeper's event loop. */
+static pid_t fork_quiet(void)
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid != 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+/* A worker that talks nonsense is broken or somebody else's by now. */
+static void control_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct crew *crew = arg;
+	struct worker_msg msg;
+	ssize_t n = recv(fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_TRUNC);
+
+	(void)what;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		event_del(crew->on_control); /* waitpid tells the rest */
+		return;
+	}
+	if (n != sizeof(msg) || msg.size != sizeof(msg) || msg.type != WORKER_MSG_READY) {
+		log_err("a message that is none from worker pid=%d bytes=%zd; it is killed",
+			(int)crew->pid, n);
+		crew_kill(crew);
+		return;
+	}
+	if (crew->ready)
+		return;
+	crew->ready = true;
+	crew->on_ready(crew, crew->keeper);
+}
+
+static void deadline_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct crew *crew = arg;
+
+	(void)fd, (void)what;
+	log_warn("worker pid=%d has not finished in time; it is killed", (int)crew->pid);
+	crew_kill(crew);
+}
+
+static int control_watch(struct crew *crew, struct event_base *base)
+{
+	crew->on_control = event_new(base, crew->control, EV_READ | EV_PERSIST, control_read, crew);
+	crew->deadline = evtimer_new(base, deadline_over, crew);
+	if (!crew->on_control || !crew->deadline || event_add(crew->on_control, NULL) != 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int crew_start(struct crew *crew, struct event_base *base, bool trap, struct err *e)
+{
+	int pair[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return err_set(e, errno, "cannot make a control socket: %s", strerror(errno));
+	crew->control = pair[0];
+	rc = control_watch(crew, base);
+	crew->pid = rc ? 0 : fork_quiet();
+	if (crew->pid == 0 && rc == 0)
+		exit(worker_main(crew, pair[1], trap));
+	close(pair[1]);
+	if (rc == 0 && crew->pid > 0) {
+		crew->ready = crew->draining = false;
+		crew->started_ms = now_ms();
+		log_debug("worker started pid=%d threads=%u", (int)crew->pid, crew->threads);
+		return 0;
+	}
+	rc = rc ? rc : -errno;
+	crew->pid = 0;
+	control_close(crew);
+	return err_set(e, -rc, "cannot start a worker: %s", strerror(-rc));
+}
+
+void crew_drain(struct crew *crew)
+{
+	const struct worker_msg msg = {.type = WORKER_MSG_DRAIN, .size = sizeof(msg)};
+	uint64_t ms = (uint64_t)crew->conf->drain_ms + DRAIN_GRACE_MS;
+	struct timeval wait = {.tv_sec = (time_t)(ms / 1000), .tv_usec = ms % 1000 * 1000};
+
+	if (crew->pid == 0 || crew->draining)
+		return;
+	crew->draining = true;
+	if (send(crew->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(msg))
+		log_debug("worker pid=%d does not listen: %s", (int)crew->pid, strerror(errno));
+	event_add(crew->deadline, &wait);
+}
+
+void crew_kill(struct crew *crew)
+{
+	if (crew->pid > 0)
+		kill(crew->pid, SIGKILL);
+}
+
+/* ---- its end -------------------------------------------------------------------------- */
+
+static void log_end(const struct crew *crew, int status)
+{
+	if (WIFSIGNALED(status))
+		log_err("worker pid=%d was ended by signal=%d (%s)%s", (int)crew->pid,
+			WTERMSIG(status), strsignal(WTERMSIG(status)),
+			WTERMSIG(status) == SIGSYS
+				? ": a system call that it must not make; the kernel log names it, "
+				  "and so does sluiced -d"
+				: "");
+	else if (WEXITSTATUS(status) || !crew->draining)
+		log_err("worker pid=%d ended with status=%d", (int)crew->pid, WEXITSTATUS(status));
+	else
+		log_debug("worker pid=%d has drained", (int)crew->pid);
+}
+
+uint32_t crew_ended(struct crew *crew, int status)
+{
+	bool long_life = now_ms() - crew->started_ms >= LONG_LIFE_MS;
+	uint32_t pause = long_life ? 0 : crew->pause_ms;
+
+	log_end(crew, status);
+	crew->pid = 0;
+	control_close(crew);
+	/* At once, 1 s, 2 s, ... */
+	crew->pause_ms = pause == 0 ? PAUSE_FIRST_MS : pause * 2;
+	if (crew->pause_ms > PAUSE_MOST_MS)
+		crew->pause_ms = PAUSE_MOST_MS;
+	return pause;
+}

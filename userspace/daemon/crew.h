@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One configuration and the worker process that serves it: started, told to drain, seen
+ * ending. The keeper has one crew that serves, and after a reload older ones that drain.
+ */
+#ifndef DAEMON_CREW_H
+#define DAEMON_CREW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/jail.h"
+#include "daemon/listeners.h"
+
+struct event_base;
+struct event;
+
+struct crew {
+	struct crew *next;
+	struct conf *conf;
+	struct listeners listeners;
+	struct jail jail;
+	unsigned threads;
+	int access_log; /* or -1 */
+
+	pid_t pid;   /* of the worker; 0 = none runs */
+	int control; /* or -1 */
+	struct event *on_control;
+	struct event *deadline; /* of a drain */
+	uint64_t started_ms;    /* CLOCK_MONOTONIC */
+	uint32_t pause_ms;      /* before another start, should this one's life be short */
+	bool ready, draining;
+
+	/* Called from the event loop; keeper is theirs. */
+	void (*on_ready)(struct crew *crew, void *keeper);
+	void *keeper;
+};
+
+/*
+ * Everything but the worker process: account, access log, listening sockets. Takes conf over
+ * on success only. old (or NULL): the crew that serves now, whose sockets are shared.
+ */
+int crew_make(struct crew **out, struct conf *conf, bool steered, const struct crew *old,
+	      struct err *e);
+/* Kills a worker that still runs. NULL is fine. */
+void crew_free(struct crew *crew);
+
+/* Starts the worker; trap: see jail.h. 0 or -errno. */
+int crew_start(struct crew *crew, struct event_base *base, bool trap, struct err *e);
+/* The worker stops accepting and finishes what runs; killed when its time is over. */
+void crew_drain(struct crew *crew);
+void crew_kill(struct crew *crew);
+
+/*
+ * The worker was seen ending with `status` (waitpid). Logs what is worth it. Returns how
+ * many milliseconds to wait before another one is started: 0, then 1 s doubling to 30 s for
+ * workers that live less than a minute.
+ */
+uint32_t crew_ended(struct crew *crew, int status);
+
+#endif

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: which system calls a worker makes: those of libevent, threads, memory, time and
+ * sockets. It opens no file, starts no process, and reaches nothing but TCP and UDP.
+ * Cost: calls without conditions on their arguments are answered from a bitmap by the
+ * kernel (Linux 5.11); those of the data path have none.
+ */
+#include "daemon/filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Whatever the arguments. The data path first: older kernels walk the list in order. */
+static const int allowed[] = {
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(read),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(write),
+	SCMP_SYS(writev),
+	SCMP_SYS(sendto),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(readv),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(accept4),
+	SCMP_SYS(close),
+	SCMP_SYS(connect),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(splice),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(time),
+	SCMP_SYS(futex),
+	/* readiness and timers */
+	SCMP_SYS(epoll_create1),
+	SCMP_SYS(epoll_pwait2),
+	SCMP_SYS(eventfd2),
+	SCMP_SYS(timerfd_create),
+	SCMP_SYS(timerfd_settime),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(pipe2),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(clock_getres),
+	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(nanosleep),
+	SCMP_SYS(restart_syscall),
+	/* memory and threads */
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(madvise),
+	SCMP_SYS(brk),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(rseq),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(sched_setaffinity),
+	SCMP_SYS(getcpu),
+	SCMP_SYS(getpid),
+	SCMP_SYS(gettid),
+	SCMP_SYS(getuid),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(getgid),
+	SCMP_SYS(getegid),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(getrusage),
+	SCMP_SYS(sysinfo),
+	SCMP_SYS(uname),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	/* of descriptors that are open */
+	SCMP_SYS(fstat),
+	SCMP_SYS(lseek),
+};
+
+/* With these arguments only. clone3 passes them in memory, where a filter cannot look: it
+ * is answered with "no such call", and libc takes clone. */
+static const struct rule {
+	int call;
+	struct scmp_arg_cmp arg;
+} conditional[] = {
+	{SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_EQ, AF_INET)},
+	{SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_EQ, AF_INET6)},
+	{SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)},
+	{SCMP_SYS(mmap), SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
+	{SCMP_SYS(mprotect), SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
+	{SCMP_SYS(prctl), SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME)},
+	{SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0)}, /* reading a limit */
+	{SCMP_SYS(newfstatat), SCMP_A3_32(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH)},
+};
+
+/* Tried by libraries, which manage without. */
+static const struct refusal {
+	int call, errnum;
+} refused[] = {
+	{SCMP_SYS(clone3), ENOSYS},     {SCMP_SYS(open), EPERM}, /* CPUs, overcommit, time zone */
+	{SCMP_SYS(openat), EPERM},      {SCMP_SYS(access), EPERM}, {SCMP_SYS(readlink), EPERM},
+	{SCMP_SYS(statx), ENOSYS},      {SCMP_SYS(ioctl), ENOTTY}, /* is stdout a terminal? */
+	{SCMP_SYS(membarrier), ENOSYS},
+};
+
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+/* A name that this architecture lacks is left out by libseccomp: it says -EDOM. */
+static int known(int rc)
+{
+	return rc == -EDOM ? 0 : rc;
+}
+
+static int allow_own_signals(scmp_filter_ctx ctx)
+{
+	/* abort() tells the process itself, and nobody else. */
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+				SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+}
+
+static int rules_add(scmp_filter_ctx ctx)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < COUNT(allowed); i++)
+		rc = known(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0));
+	for (size_t i = 0; rc == 0 && i < COUNT(conditional); i++)
+		rc = known(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, conditional[i].call, 1,
+						  &conditional[i].arg));
+	for (size_t i = 0; rc == 0 && i < COUNT(refused); i++)
+		rc = known(seccomp_rule_add(ctx, SCMP_ACT_ERRNO((__u16)refused[i].errnum),
+					    refused[i].call, 0));
+	return rc ? rc : allow_own_signals(ctx);
+}
+
+/* For whoever changes the worker: which call was it? Async-signal-safe but for the name,
+ * which libseccomp allocates; the process ends anyway. */
+static void name_and_end(int sig, siginfo_t *info, void *context)
+{
+	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, info->si_syscall);
+	char line[96];
+	int len = snprintf(line, sizeof(line), "sluiced: error: the worker tried %s (%d)\n",
+			   name ? name : "a system call", info->si_syscall);
+
+	(void)context;
+	if (write(STDERR_FILENO, line, (size_t)len) < 0)
+		len = 0;
+	signal(sig, SIG_DFL);
+	_exit(128 + sig);
+}
+
+int filter_load(bool trap, struct err *e)
+{
+	const struct sigaction action = {.sa_sigaction = name_and_end, .sa_flags = SA_SIGINFO};
+	scmp_filter_ctx ctx = seccomp_init(trap ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS);
+	int rc;
+
+	if (!ctx)
+		return err_set(e, ENOMEM, "cannot make the system call filter");
+	if (trap)
+		sigaction(SIGSYS, &action, NULL);
+	/* The filter is no reason for the kernel to slow the process down by its own means
+	 * against speculation: nothing runs here that somebody else wrote. */
+	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_SSB, 1);
+	rc = rules_add(ctx);
+	rc = rc ? rc : seccomp_load(ctx);
+	seccomp_release(ctx);
+	if (rc)
+		return err_set(e, -rc,
+			       "cannot load the system call filter: %s; the kernel needs "
+			       "CONFIG_SECCOMP_FILTER",
+			       strerror(-rc));
+	return 0;
+}
