@@ -149,7 +149,7 @@ static int chain_refused(struct putter *p, bool native, int rc)
 	if (dispatcher_too_old())
 		return err_set(
 			p->err, EBUSY,
-			"%s runs %u other XDP program(s) in libxdp's dispatcher, and there this "
+			"%s runs %u XDP program(s) in libxdp's dispatcher, and there this "
 			"kernel refuses programs that change packets, as the gate does; update "
 			"libxdp, or take the others off and the gate attaches alone",
 			p->seen.ifname, p->seen.chain);
@@ -163,8 +163,6 @@ static int put_in_mode(struct putter *p, bool native)
 
 	if (rc == 0)
 		return 0;
-	if (p->seen.chain > 0)
-		return chain_refused(p, native, rc);
 	too_old = dispatcher_too_old();
 	/* Whatever libxdp failed at: nobody else is there, so the dispatcher is not needed. */
 	rc = attach_alone(p, native);
@@ -174,6 +172,38 @@ static int put_in_mode(struct putter *p, bool native)
 			       "packets (a newer libxdp mends that)"
 			     : "libxdp's dispatcher did not work here");
 	return rc;
+}
+
+/* All programs of an interface run in one mode. */
+static int check_mode(const struct putter *p)
+{
+	enum conf_mode mode = p->options->mode;
+
+	if (mode == CONF_MODE_AUTO || (mode == CONF_MODE_NATIVE) == p->seen.native)
+		return 0;
+	if (!p->seen.prog_id)
+		return err_set(p->err, EBUSY,
+			       "the XDP programs on %s run in %s mode, and so must the gate beside "
+			       "them; --mode %s, or take them off",
+			       p->seen.ifname, mode_name(p->seen.native),
+			       mode_name(p->seen.native));
+	return err_set(p->err, EBUSY,
+		       "the gate is on %s in %s mode, and no interface can change the mode while a "
+		       "program runs; `sluice detach --keep-maps %s` first",
+		       p->seen.ifname, mode_name(p->seen.native), p->seen.ifname);
+}
+
+static int put_beside(struct putter *p)
+{
+	int rc = check_mode(p);
+
+	if (rc)
+		return rc;
+	if (!p->seen.native)
+		note(p->result, "GENERIC mode, as the programs that it joins; several times slower "
+				"than native");
+	rc = attach_chained(p, p->seen.native);
+	return rc ? chain_refused(p, p->seen.native, rc) : 0;
 }
 
 static int put_new(struct putter *p)
@@ -275,18 +305,6 @@ static int replace_chained(struct putter *p)
 	return 0;
 }
 
-static int check_mode(const struct putter *p)
-{
-	enum conf_mode mode = p->options->mode;
-
-	if (mode == CONF_MODE_AUTO || (mode == CONF_MODE_NATIVE) == p->seen.native)
-		return 0;
-	return err_set(p->err, EBUSY,
-		       "the gate is on %s in %s mode, and no interface can change the mode while a "
-		       "program runs; `sluice detach --keep-maps %s` first",
-		       p->seen.ifname, mode_name(p->seen.native), p->seen.ifname);
-}
-
 static int put_again(struct putter *p)
 {
 	struct gate_bpf *skel;
@@ -335,6 +353,8 @@ int attach_put(const char *ifname, const struct attach_options *o, struct attach
 		rc = put_again(&p);
 	else if (p.seen.other_id)
 		rc = other_program(&p);
+	else if (p.seen.chain)
+		rc = put_beside(&p);
 	else
 		rc = put_new(&p);
 	rc = rc ? rc : load_sign(e);
