@@ -21,6 +21,7 @@ PKGS     := libbpf libxdp libconfuse libevent_core libmnl libseccomp jansson
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 
+, := ,
 OPT      ?= -O2 -g
 SANFLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
@@ -29,7 +30,6 @@ CFLAGS   += -std=c17 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) $(OPT
             -Iinclude -Iuserspace -I$(BUILD)
 LDFLAGS  += $(SANFLAGS) -pie -Wl,-z,relro,-z,now -pthread
 BPFFLAGS := -std=gnu17 -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Iinclude -I/usr/include/$(TRIPLET)
-, := ,
 
 # Everything below a room of userspace/ goes into one archive; the programs and the tests
 # take from it what they call.
