@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -91,20 +92,22 @@ static const int allowed[] = {
 	SCMP_SYS(lseek),
 };
 
-/* With these arguments only. clone3 passes them in memory, where a filter cannot look: it
- * is answered with "no such call", and libc takes clone. */
+/* With these arguments only: (argument & mask) == value. clone3 passes them in memory, where
+ * a filter cannot look: it is answered with "no such call", and libc takes clone. */
+#define INT 0xffffffffULL /* the kernel looks at 32 bits only; the others may hold anything */
 static const struct rule {
 	int call;
-	struct scmp_arg_cmp arg;
+	unsigned arg;
+	uint64_t mask, value;
 } conditional[] = {
-	{SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_EQ, AF_INET)},
-	{SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_EQ, AF_INET6)},
-	{SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)},
-	{SCMP_SYS(mmap), SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
-	{SCMP_SYS(mprotect), SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
-	{SCMP_SYS(prctl), SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME)},
-	{SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0)}, /* reading a limit */
-	{SCMP_SYS(newfstatat), SCMP_A3_32(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH)},
+	{SCMP_SYS(socket), 0, INT, AF_INET},
+	{SCMP_SYS(socket), 0, INT, AF_INET6},
+	{SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD},
+	{SCMP_SYS(mmap), 2, PROT_EXEC, 0},
+	{SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
+	{SCMP_SYS(prctl), 0, INT, PR_SET_NAME},
+	{SCMP_SYS(prlimit64), 2, UINT64_MAX, 0}, /* reading a limit */
+	{SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH},
 };
 
 /* Tried by libraries, which manage without. */
@@ -125,26 +128,28 @@ static int known(int rc)
 	return rc == -EDOM ? 0 : rc;
 }
 
-static int allow_own_signals(scmp_filter_ctx ctx)
+static int rule_add(scmp_filter_ctx ctx, const struct rule *r)
 {
-	/* abort() tells the process itself, and nobody else. */
-	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-				SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	const struct scmp_arg_cmp compare = {
+		.arg = r->arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = r->mask, .datum_b = r->value};
+
+	return known(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, r->call, 1, &compare));
 }
 
 static int rules_add(scmp_filter_ctx ctx)
 {
-	int rc = 0;
+	/* abort() tells the process itself, and nobody else. */
+	const struct rule own_signals = {SCMP_SYS(tgkill), 0, INT, (uint64_t)getpid()};
+	int rc = rule_add(ctx, &own_signals);
 
 	for (size_t i = 0; rc == 0 && i < COUNT(allowed); i++)
 		rc = known(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0));
 	for (size_t i = 0; rc == 0 && i < COUNT(conditional); i++)
-		rc = known(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, conditional[i].call, 1,
-						  &conditional[i].arg));
+		rc = rule_add(ctx, &conditional[i]);
 	for (size_t i = 0; rc == 0 && i < COUNT(refused); i++)
 		rc = known(seccomp_rule_add(ctx, SCMP_ACT_ERRNO((__u16)refused[i].errnum),
 					    refused[i].call, 0));
-	return rc ? rc : allow_own_signals(ctx);
+	return rc;
 }
 
 /* For whoever changes the worker: which call was it? Async-signal-safe but for the name,
