@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The access log: one line per request, in the combined format with what a proxy knows
+ * behind it. What came from the network is escaped, so that a line is a line. Each thread
+ * gathers lines and writes whole ones with one write(2).
+ *
+ *   client - - [time] "request line" status bytes "referer" "user agent" service=...
+ *   upstream=... connect_ms=... first_ms=... total_ms=... retries=... reason=...
+ */
+#ifndef L7_ACCESS_H
+#define L7_ACCESS_H
+
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "l7/buf.h"
+#include "l7/http1.h"
+
+#define ACCESS_BYTES 32768 /* of lines gathered; a full buffer is written at once */
+
+/* Why a request ended as it did: append only, the names are in the manual. */
+#define ACCESS_REASONS(REASON)                                                                     \
+	REASON(ok, "answered by the backend")                                                      \
+	REASON(refused, "the request was malformed or against a limit")                            \
+	REASON(client_timeout, "the client was too slow")                                          \
+	REASON(client_gone, "the client went away")                                                \
+	REASON(no_backend, "no backend could be reached")                                          \
+	REASON(connect_timeout, "a backend did not accept the connection in time")                 \
+	REASON(response_timeout, "the backend did not answer in time")                             \
+	REASON(backend_gone, "the backend closed before its answer was whole")                     \
+	REASON(backend_bad, "the backend's answer was malformed")                                  \
+	REASON(stopped, "the daemon was told to stop")                                             \
+	REASON(no_memory, "memory ran out")
+
+enum access_reason {
+#define REASON(name, text) ACCESS_##name,
+	ACCESS_REASONS(REASON)
+#undef REASON
+};
+
+struct access {
+	int fd; /* borrowed; -1 = off */
+	char *lines;
+	uint32_t len;
+	uint64_t lost; /* lines that could not be written */
+	long second;   /* of `time` */
+	char time[32];
+};
+
+/* What is known at the end of a request. Times are milliseconds, -1 = did not happen. */
+struct access_facts {
+	unsigned status;
+	uint64_t bytes; /* sent to the client, head and body */
+	const char *service;
+	const struct endpoint *upstream; /* NULL = none */
+	long connect_ms, first_ms, total_ms;
+	unsigned retries;
+	enum access_reason reason;
+};
+
+/* 0, or -ENOMEM. */
+int access_init(struct access *a, int fd);
+/* Writes what is left. */
+void access_fini(struct access *a);
+void access_flush(struct access *a);
+
+/* Notes a request's own words while its head is there: into note, of BUF_NOTE bytes, what is
+ * too long is cut. h NULL: a request that could not be parsed; line is its start. Each note
+ * takes two fields: the request line, and `"referer" "user agent"`. */
+void access_note(struct buf *note, const struct http1_head *h, struct span line);
+
+/* Adds the line. */
+void access_log(struct access *a, const struct endpoint *client, const struct buf *note,
+		const struct access_facts *facts);
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "l7/buf.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct buf_free {
+	struct buf_free *next;
+};
+
+/* Which free list holds memory of this size: -1 = none. */
+static int list_of(uint32_t size)
+{
+	return size == BUF_SIZE ? 0 : size == BUF_NOTE ? 1 : -1;
+}
+
+static char *memory_take(struct buf_pool *pool, uint32_t size)
+{
+	int list = list_of(size);
+	struct buf_free *f = list >= 0 ? pool->free[list] : NULL;
+
+	if (!f)
+		return malloc(size);
+	pool->free[list] = f->next;
+	pool->n_free[list]--;
+	return (char *)f;
+}
+
+static void memory_give(struct buf_pool *pool, char *data, uint32_t size)
+{
+	int list = list_of(size);
+	struct buf_free *f = (struct buf_free *)data;
+
+	if (list < 0 || pool->n_free[list] == BUF_SPARE) {
+		free(data);
+		return;
+	}
+	f->next = pool->free[list];
+	pool->free[list] = f;
+	pool->n_free[list]++;
+}
+
+bool buf_reserve(struct buf_pool *pool, struct buf *b, uint32_t size)
+{
+	uint32_t len = buf_len(b);
+	char *data;
+
+	if (b->size >= size) {
+		if (b->start) {
+			memmove(b->data, b->data + b->start, len);
+			b->start = 0;
+			b->end = len;
+		}
+		return true;
+	}
+	if (size > BUF_NOTE && size < BUF_SIZE)
+		size = BUF_SIZE;
+	data = memory_take(pool, size);
+	if (!data)
+		return false;
+	if (b->data) {
+		memcpy(data, b->data + b->start, len);
+		memory_give(pool, b->data, b->size);
+	}
+	*b = (struct buf){.data = data, .size = size, .end = len};
+	return true;
+}
+
+void buf_consume(struct buf *b, uint32_t n)
+{
+	assert(n <= buf_len(b));
+	b->start += n;
+	if (b->start == b->end)
+		b->start = b->end = 0;
+}
+
+void buf_release(struct buf_pool *pool, struct buf *b)
+{
+	if (b->data)
+		memory_give(pool, b->data, b->size);
+	*b = (struct buf){0};
+}
+
+void buf_pool_fini(struct buf_pool *pool)
+{
+	for (int i = 0; i < 2; i++) {
+		while (pool->free[i]) {
+			struct buf_free *f = pool->free[i];
+
+			pool->free[i] = f->next;
+			free(f);
+		}
+		pool->n_free[i] = 0;
+	}
+}

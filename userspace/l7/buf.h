@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Buffers, from a pool of one thread: taken when bytes arrive, given back when they are
+ * gone, so that an idle connection owns none. A buffer is one run of bytes between start
+ * and end; most are BUF_SIZE, a larger one is made for a head that needs it.
+ */
+#ifndef L7_BUF_H
+#define L7_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BUF_SIZE  16384
+#define BUF_NOTE  1024 /* small ones, for a request's line in the access log */
+#define BUF_SPARE 256  /* free buffers of each size that a thread keeps; more go to the heap */
+
+struct buf {
+	char *data; /* NULL = owns no memory */
+	uint32_t size;
+	uint32_t start, end;
+};
+
+struct buf_pool {
+	struct buf_free *free[2]; /* BUF_SIZE, BUF_NOTE */
+	unsigned n_free[2];
+};
+
+static inline uint32_t buf_len(const struct buf *b)
+{
+	return b->end - b->start;
+}
+
+static inline char *buf_at(const struct buf *b)
+{
+	return b->data + b->start;
+}
+
+static inline uint32_t buf_room(const struct buf *b)
+{
+	return b->size - b->end;
+}
+
+/* Makes b own memory of at least size bytes in all, keeping its bytes, moved to the front.
+ * False when the heap is exhausted; b is as it was. */
+bool buf_reserve(struct buf_pool *pool, struct buf *b, uint32_t size);
+
+/* Takes n bytes off the front; an empty buffer starts over, and keeps its memory. */
+void buf_consume(struct buf *b, uint32_t n);
+
+/* Gives the memory back; fine when there is none. */
+void buf_release(struct buf_pool *pool, struct buf *b);
+
+void buf_pool_fini(struct buf_pool *pool);
+
+#endif

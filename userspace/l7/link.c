@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "l7/link.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+int link_open(struct link *l, int fd, struct event_base *base, event_callback_fn callback,
+	      void *arg)
+{
+	*l = (struct link){.fd = fd};
+	if (event_assign(&l->event, base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+			 callback, arg) != 0 ||
+	    event_add(&l->event, NULL) != 0) {
+		close(fd);
+		l->fd = -1;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void link_close(struct link *l, struct buf_pool *pool, bool reset)
+{
+	static const struct linger abort_now = {.l_onoff = 1, .l_linger = 0};
+
+	buf_release(pool, &l->in);
+	buf_release(pool, &l->out);
+	if (l->fd < 0)
+		return;
+	event_del(&l->event);
+	if (reset)
+		setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
+	close(l->fd);
+	l->fd = -1;
+}
+
+void link_ready(struct link *l, short what)
+{
+	if (what & (EV_READ | EV_CLOSED))
+		l->readable = true;
+	if (what & EV_CLOSED)
+		l->hangup = true;
+	if (what & EV_WRITE)
+		l->writable = true;
+}
+
+static void link_fail(struct link *l)
+{
+	l->failed = true;
+	l->error = errno;
+	l->readable = l->writable = false;
+}
+
+size_t link_read(struct link *l)
+{
+	uint32_t room = buf_room(&l->in);
+	ssize_t n;
+
+	assert(room > 0);
+	do {
+		n = recv(l->fd, l->in.data + l->in.end, room, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		l->in.end += (uint32_t)n;
+		/* A short read has taken all there was; the next byte makes an event. A FIN that
+		 * came before made its event already, so then reading goes on to the end. */
+		if ((size_t)n < room && !l->hangup)
+			l->readable = false;
+		return (size_t)n;
+	}
+	l->readable = false;
+	if (n == 0)
+		l->eof = true;
+	else if (errno != EAGAIN)
+		link_fail(l);
+	return 0;
+}
+
+size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
+{
+	uint32_t own = buf_len(&l->out);
+	struct iovec iov[2] = {{own ? buf_at(&l->out) : NULL, own}, {(char *)extra, n}};
+	struct msghdr msg = {.msg_iov = own ? iov : iov + 1, .msg_iovlen = own && n ? 2 : 1};
+	ssize_t sent;
+	uint32_t of_own;
+
+	if (own + n == 0 || !l->writable)
+		return 0;
+	do {
+		sent = sendmsg(l->fd, &msg, MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	if (sent < 0) {
+		l->writable = false;
+		if (errno != EAGAIN)
+			link_fail(l);
+		return 0;
+	}
+	if ((size_t)sent < own + n)
+		l->writable = false;
+	of_own = (size_t)sent < own ? (uint32_t)sent : own;
+	if (keep)
+		l->out.start += of_own;
+	else
+		buf_consume(&l->out, of_own);
+	return (size_t)sent - of_own;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One end of a TCP connection and what is known of its readiness. The event is registered
+ * once, edge-triggered for reading and writing; from then on calls are tried first, and a
+ * flag goes false when one of them says that it would block. No epoll_ctl in between.
+ */
+#ifndef L7_LINK_H
+#define L7_LINK_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "l7/buf.h"
+
+struct link {
+	int fd;        /* -1 = none */
+	bool readable; /* a read may find bytes */
+	bool writable;
+	bool hangup; /* the peer has sent FIN; it may stand behind unread bytes */
+	bool eof;    /* FIN was read */
+	bool failed; /* a call failed; error tells how */
+	int error;
+	struct buf in;  /* received, not yet used */
+	struct buf out; /* to be sent */
+	struct event event;
+};
+
+/* Takes fd. The callback gets the link's events; it calls link_ready first. */
+int link_open(struct link *l, int fd, struct event_base *base, event_callback_fn callback,
+	      void *arg);
+/* Unregisters, closes, gives buffers back. reset: by RST, so that the peer cannot take what
+ * it has for a whole message. Fine when fd is -1. */
+void link_close(struct link *l, struct buf_pool *pool, bool reset);
+
+/* Takes note of what the event loop said. */
+void link_ready(struct link *l, short what);
+
+/* Reads into l->in, which has room (else asserts). Bytes read, 0 when there is none to be had
+ * now: see readable, eof and failed. */
+size_t link_read(struct link *l);
+
+/* Sends l->out and then up to n bytes at extra, in one call. Returns how many bytes of extra
+ * went; what went of out is consumed. keep: the bytes of out stay in place for another try
+ * (out.start moves, but never starts over). */
+size_t link_send(struct link *l, const char *extra, size_t n, bool keep);
+
+#endif
