@@ -21,22 +21,23 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define IPPROTO_TCP 6
 #define TRIES       4 /* slots looked at; an empty one is a socket closed a moment ago */
 
-/* The context must be read word by word, at fixed offsets. */
+/* The verifier wants each word of the context read at a fixed offset, and clang likes to
+ * choose between two offsets: all are read (those of the other family are zero), in order. */
+#define WORD(member) (*(const volatile __u32 *)&ctx->member)
+
 static __always_inline void flow_read(const struct bpf_sk_lookup *ctx, struct sluice_flow *f)
 {
+	__u32 remote4 = WORD(remote_ip4), local4 = WORD(local_ip4);
+
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		f->src.w[i] = WORD(remote_ip6[i]);
+		f->dst.w[i] = WORD(local_ip6[i]);
+	}
 	if (ctx->family == AF_INET) {
 		f->src.w[2] = f->dst.w[2] = bpf_htonl(0xffff);
-		f->src.w[3] = ctx->remote_ip4;
-		f->dst.w[3] = ctx->local_ip4;
-	} else {
-		f->src.w[0] = ctx->remote_ip6[0];
-		f->src.w[1] = ctx->remote_ip6[1];
-		f->src.w[2] = ctx->remote_ip6[2];
-		f->src.w[3] = ctx->remote_ip6[3];
-		f->dst.w[0] = ctx->local_ip6[0];
-		f->dst.w[1] = ctx->local_ip6[1];
-		f->dst.w[2] = ctx->local_ip6[2];
-		f->dst.w[3] = ctx->local_ip6[3];
+		f->src.w[3] = remote4;
+		f->dst.w[3] = local4;
 	}
 	f->sport = ctx->remote_port;
 	f->dport = bpf_htons((__u16)ctx->local_port);
