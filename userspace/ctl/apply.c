@@ -44,7 +44,24 @@ static bool has_l7(const struct plan_state *s)
 	return false;
 }
 
-int ctl_sync_host(const struct plan_state *state, bool dry, struct err *e)
+/* Returns the number of changes or -errno. */
+static int sync_steer(bool wanted, bool dry, bool renew, struct err *e)
+{
+	bool runs = steer_attached();
+	int rc = 0;
+
+	if (wanted != runs)
+		printf("%c steering to sluiced\n", wanted ? '+' : '-');
+	if (dry)
+		return wanted != runs;
+	if (wanted && (renew || !runs))
+		rc = steer_attach(e);
+	else if (!wanted)
+		rc = steer_detach(e);
+	return rc ? rc : wanted != runs;
+}
+
+int ctl_sync_host(const struct plan_state *state, bool dry, bool renew, struct err *e)
 {
 	struct sluice_addr *vips;
 	long n = sync_vip_addrs(state, &vips);
@@ -54,12 +71,12 @@ int ctl_sync_host(const struct plan_state *state, bool dry, struct err *e)
 		return err_set(e, (int)-n, "out of memory");
 	changes = route_sync(vips, (size_t)n, dry, stdout, e);
 	free(vips);
-	if (dry || changes < 0)
+	if (changes < 0)
 		return changes;
-	for (size_t i = 0; i < state->n_backends; i++)
+	for (size_t i = 0; !dry && i < state->n_backends; i++)
 		route_prime(&state->backends[i].addr);
-	rc = has_l7(state) ? steer_attach(e) : steer_detach(e);
-	return rc ? rc : changes;
+	rc = sync_steer(has_l7(state), dry, renew, e);
+	return rc < 0 ? rc : changes + rc;
 }
 
 static int apply(const struct conf *c, bool dry, struct err *e)
@@ -75,9 +92,9 @@ static int apply(const struct conf *c, bool dry, struct err *e)
 	gate_close(&gate);
 	if (changes < 0)
 		return changes;
-	rc = ctl_sync_host(&state, dry, e);
+	rc = ctl_sync_host(&state, dry, false, e);
 	plan_state_fini(&state);
-	if (rc == 0 && changes == 0)
+	if (rc >= 0 && rc + changes == 0)
 		puts("nothing to change");
 	return rc < 0 ? rc : 0;
 }

@@ -254,7 +254,7 @@ static int attach(const struct attach_words *w, struct err *e)
 	rc = rc ? rc : fill_and_put(w, made, &state, e);
 	for (unsigned i = 0; rc == 0 && i < w->n_ifnames; i++)
 		note_forwarding(w->ifnames[i], &state);
-	rc = rc ? rc : ctl_sync_host(&state, false, e);
+	rc = rc ? rc : ctl_sync_host(&state, false, true, e);
 	plan_state_fini(&state);
 	return rc < 0 ? rc : 0;
 }

@@ -39,8 +39,9 @@ int ctl_lock(struct err *e);
 int ctl_sync_maps(const struct gate *g, const struct conf *c, FILE *out, bool dry,
 		  struct plan_state *state, struct err *e);
 /* Brings to `state` what surrounds the gate on this host: local routes of the VIPs, steering
- * to the daemon, the backends' MAC addresses. Returns the number of changes or -errno. */
-int ctl_sync_host(const struct plan_state *state, bool dry, struct err *e);
+ * to the daemon (renew: by this build's program, even if another's runs), the backends' MAC
+ * addresses. Returns the number of changes or -errno. */
+int ctl_sync_host(const struct plan_state *state, bool dry, bool renew, struct err *e);
 
 int ctl_attach(int argc, char **argv);
 int ctl_detach(int argc, char **argv);

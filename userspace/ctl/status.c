@@ -19,6 +19,7 @@
 #include "ctl/ctl.h"
 #include "l4/chatter.h"
 #include "l4/load.h"
+#include "l4/steer.h"
 #include "l4/sync.h"
 
 const struct status_name status_reasons[SLUICE_R_COUNT] = {
@@ -93,6 +94,7 @@ static int gather(struct status *s, const char *ifname, struct err *e)
 		return rc;
 	s->meta = g.meta_seen;
 	s->conns_max = max_entries(g.conns);
+	s->steering = steer_attached();
 	gather_lists(s, &g);
 	rc = sync_read(&g, &s->state, e);
 	rc = rc ? rc : counters_read(&g, &s->counters, e);
@@ -217,8 +219,9 @@ static void print_human(const struct status *s)
 	printf("\nlists ");
 	for (unsigned i = 0; i < STATUS_LISTS; i++)
 		printf(" %s %" PRIu64, s->lists[i].name, s->lists[i].entries);
-	printf("\nconnection table for %u flows; %u sockets of sluiced\n", s->conns_max,
-	       s->meta.workers);
+	printf("\nconnection table for %u flows\n", s->conns_max);
+	if (s->steering)
+		printf("steering to %u sockets of sluiced\n", s->meta.workers);
 	for (size_t i = 0; i < s->state.n_decap; i++) {
 		char text[ADDR_TEXT];
 

@@ -24,6 +24,7 @@ struct status {
 	struct counters_sum counters;
 	struct status_list lists[STATUS_LISTS];
 	uint32_t conns_max;
+	bool steering; /* connections of l7 services go to sluiced's sockets */
 };
 
 /* Rows of reasons.h as data. */

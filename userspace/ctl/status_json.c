@@ -196,6 +196,7 @@ int status_print_json(const struct status *s, FILE *out, struct err *e)
 	put(root, "notices", notices_json(s, &oom), &oom);
 	put(root, "lists", lists_json(s, &oom), &oom);
 	put(root, "connections_max", json_integer(s->conns_max), &oom);
+	put(root, "steering", json_boolean(s->steering), &oom);
 	put(root, "workers", json_integer(s->meta.workers), &oom);
 	put(root, "decap_from", decap_json(s, &oom), &oom);
 	if (oom || json_dumpf(root, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)
