@@ -79,12 +79,18 @@ static int log_open(const char *path, struct err *e)
 				 strerror(errno));
 }
 
-/* A file that is open already is shared: its folder may be out of reach by now. */
-static int log_share(const struct crew *old, const char *path, struct err *e)
+/* Opened again on reload, so that a log can be rotated; or shared, if it is out of the reach
+ * of a keeper that has given up its capabilities. */
+static int log_again(const struct crew *old, const char *path, struct err *e)
 {
-	if (!path || !old || old->access_log < 0 || strcmp(old->conf->access_log, path) != 0)
-		return log_open(path, e);
-	return fcntl(old->access_log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	int fd = log_open(path, e);
+
+	if (fd >= 0 || !path || !old || old->access_log < 0 ||
+	    strcmp(old->conf->access_log, path) != 0)
+		return fd;
+	log_info("%s; the one that is open is used further", e->text);
+	fd = fcntl(old->access_log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return fd >= 0 ? fd : -errno;
 }
 
 static bool has_l7(const struct conf *c)
@@ -114,7 +120,7 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 				    conf->path);
 	rc = rc ? rc : jail_prepare(&crew->jail, conf->user, files_wanted(conf, threads), e);
 	if (rc == 0) {
-		crew->access_log = log_share(old, conf->access_log, e);
+		crew->access_log = log_again(old, conf->access_log, e);
 		if (crew->access_log < 0 && conf->access_log)
 			rc = crew->access_log;
 	}

@@ -62,15 +62,18 @@ static void leave(struct keeper *k, struct crew *crew)
 			crew_kill(c);
 }
 
-static void say_ready(const struct keeper *k, const struct crew *crew)
+static void say_ready(const struct keeper *k, const struct crew *crew, bool reloaded)
 {
 	unsigned services = 0;
 
 	for (unsigned i = 0; i < crew->conf->n_services; i++)
 		services += crew->conf->services[i].kind == SLUICE_L7;
 	log_info("%s file=%s services=%u threads=%u steered=%s worker=%d",
-		 k->served ? "ready again" : "ready", crew->conf->path, services, crew->threads,
-		 k->adopt.on ? "yes" : "no", (int)crew->pid);
+		 reloaded    ? "reloaded"
+		 : k->served ? "ready again"
+			     : "ready",
+		 crew->conf->path, services, crew->threads, k->adopt.on ? "yes" : "no",
+		 (int)crew->pid);
 }
 
 static void crew_is_ready(struct crew *crew, void *arg)
@@ -82,9 +85,12 @@ static void crew_is_ready(struct crew *crew, void *arg)
 		return;
 	if (adopt_publish(&k->adopt, &crew->listeners, &e) != 0) {
 		log_err("%s", e.text);
-		if (!k->served)
+		if (!k->served) {
 			keeper_end(k, 1);
+			return;
+		}
 	}
+	say_ready(k, crew, crew == k->coming);
 	if (crew == k->coming) {
 		struct crew *old = k->current;
 
@@ -93,7 +99,6 @@ static void crew_is_ready(struct crew *crew, void *arg)
 		evtimer_del(k->restart);
 		leave(k, old);
 	}
-	say_ready(k, crew);
 	k->served = true;
 }
 
@@ -334,7 +339,8 @@ int keeper_run(const struct keeper_options *o)
 		log_err("%s", e.text);
 		k.status = 1;
 	} else {
-		event_base_dispatch(k.base);
+		if (event_base_dispatch(k.base) < 0)
+			k.status = 1;
 		log_info("stopped");
 	}
 	while (k.leaving) {
