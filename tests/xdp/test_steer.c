@@ -10,120 +10,37 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
 #include "daemon/listeners.h"
+#include "hosts.h"
 #include "l4/chatter.h"
 #include "l4/load.h"
 #include "l4/steer.h"
 #include "sluice/flow_hash.h"
 
-#define VIP4      "198.51.100.20"
-#define VIP6      "2001:db8:51::20"
-#define PORTS4    "198.51.100.21" /* has a service on every port */
-#define THREADS   4
-#define WAIT_MS   10000
-#define NAMESPACE "/proc/self/ns/net"
+#define THREADS 4
 
-static int host_ns, client_ns;
 static struct gate gate;
 static struct listeners listeners;
 static struct err err;
 
 /* ---- the stage ------------------------------------------------------------------------ */
 
-static int run(const char *fmt, ...)
-{
-	char command[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	return system(command);
-}
-
-static int enter(int ns)
-{
-	return setns(ns, CLONE_NEWNET);
-}
-
-static int new_namespace(void)
-{
-	return unshare(CLONE_NEWNET) == 0 && run("ip link set lo up") == 0
-		       ? open(NAMESPACE, O_RDONLY | O_CLOEXEC)
-		       : -1;
-}
-
-/* client 10.9.0.2 fd09::2 --veth-- 10.9.0.1 fd09::1 host, whose VIPs are local routes. */
-static int setup_group(void **unused)
-{
-	static const char *const host[] = {
-		"ip address add 10.9.0.1/24 dev h0",
-		"ip address add fd09::1/64 dev h0 nodad",
-		"ip link set h0 up",
-		"ip route add local " VIP4 " dev lo table local",
-		"ip route add local " PORTS4 " dev lo table local",
-		"ip -6 route add local " VIP6 " dev lo table local",
-	};
-	static const char *const client[] = {
-		"ip address add 10.9.0.2/24 dev c0",
-		"ip address add fd09::2/64 dev c0 nodad",
-		"ip link set c0 up",
-		"ip route add 198.51.100.0/24 via 10.9.0.1",
-		"ip route add 2001:db8:51::/48 via fd09::1",
-	};
-	int rc;
-
-	(void)unused;
-	chatter_catch();
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700") != 0) {
-		perror("a mount namespace of its own with bpffs (needs root)");
-		return -1;
-	}
-	client_ns = new_namespace();
-	host_ns = new_namespace();
-	if (client_ns < 0 || host_ns < 0) {
-		perror("network namespaces of its own (needs root)");
-		return -1;
-	}
-	rc = run("ip link add h0 type veth peer name c0 netns /proc/%d/fd/%d", (int)getpid(),
-		 client_ns);
-	for (size_t i = 0; rc == 0 && i < sizeof(host) / sizeof(host[0]); i++)
-		rc = run("%s", host[i]);
-	rc = rc ? rc : enter(client_ns);
-	for (size_t i = 0; rc == 0 && i < sizeof(client) / sizeof(client[0]); i++)
-		rc = run("%s", client[i]);
-	return rc ? rc : enter(host_ns);
-}
-
-static struct endpoint endpoint(const char *ip, uint16_t port)
-{
-	struct endpoint ep = {.port = port};
-
-	assert_true(addr_parse(&ep.addr, ip));
-	return ep;
-}
-
 static void add_vip(const char *ip, uint16_t port, uint8_t proto, __u32 kind)
 {
 	const struct sluice_vip key = {
-		.addr = endpoint(ip, 0).addr, .port = htons(port), .proto = proto};
+		.addr = hosts_endpoint(ip, 0).addr, .port = htons(port), .proto = proto};
 	const struct sluice_service value = {.id = 1, .kind = kind};
 
 	assert_int_equal(bpf_map_update_elem(gate.vips, &key, &value, BPF_ANY), 0);
@@ -136,7 +53,7 @@ static void open_listeners(struct listeners *l, unsigned threads)
 		.kind = SLUICE_L7, .listens = &listen, .n_listens = 1};
 	static const struct conf conf = {.path = "test", .services = &service, .n_services = 1};
 
-	listen.endpoint = endpoint(VIP4, 80);
+	listen.endpoint = hosts_endpoint(VIP4, 80);
 	if (listeners_open(l, &conf, threads, true, NULL, &err) != 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(l->n, threads);
@@ -152,6 +69,13 @@ static void publish(const struct listeners *l, unsigned n)
 	if (steer_publish(&gate, fds, n, &err) != 0)
 		fail_msg("%s", err.text);
 	assert_true(steer_holds(&gate, fds, n));
+}
+
+static int setup_group(void **unused)
+{
+	(void)unused;
+	chatter_catch();
+	return hosts_make();
 }
 
 static int complain(void)
@@ -203,34 +127,6 @@ static int teardown(void **unused)
 
 /* ---- actors --------------------------------------------------------------------------- */
 
-/* A connection from the namespace `ns`; -errno when it is refused. */
-static int connect_from(int ns, const char *ip, uint16_t port)
-{
-	const struct timeval limit = {.tv_sec = WAIT_MS / 1000};
-	const struct endpoint to = endpoint(ip, port);
-	struct sockaddr_storage ss;
-	socklen_t len = endpoint_to_sockaddr(&to, &ss);
-	int fd, rc;
-
-	assert_int_equal(enter(ns), 0);
-	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(enter(host_ns), 0);
-	assert_true(fd >= 0);
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	rc = connect(fd, (struct sockaddr *)&ss, len) == 0 ? 0 : -errno;
-	if (rc == 0)
-		return fd;
-	close(fd);
-	return rc;
-}
-
-static void await_readable(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
-}
-
 /* The thread whose socket has a connection waiting; its connection is in *conn. */
 static unsigned accept_any(const struct listeners *l, int *conn)
 {
@@ -238,7 +134,7 @@ static unsigned accept_any(const struct listeners *l, int *conn)
 
 	for (unsigned i = 0; i < l->n; i++)
 		p[i] = (struct pollfd){.fd = l->items[i].fd, .events = POLLIN};
-	assert_int_equal(poll(p, l->n, WAIT_MS), 1);
+	assert_int_equal(poll(p, l->n, HOSTS_WAIT_MS), 1);
 	for (unsigned i = 0; i < l->n; i++) {
 		if (!p[i].revents)
 			continue;
@@ -249,31 +145,10 @@ static unsigned accept_any(const struct listeners *l, int *conn)
 	return THREADS;
 }
 
-static struct endpoint name_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	struct endpoint ep;
-
-	assert_int_equal(ask(fd, (struct sockaddr *)&ss, &len), 0);
-	assert_true(endpoint_from_sockaddr(&ep, (struct sockaddr *)&ss));
-	return ep;
-}
-
-static int local_name(int fd, struct sockaddr *sa, socklen_t *len)
-{
-	return getsockname(fd, sa, len);
-}
-
-static int peer_name(int fd, struct sockaddr *sa, socklen_t *len)
-{
-	return getpeername(fd, sa, len);
-}
-
 static void assert_endpoint(struct endpoint ep, const char *ip, uint16_t port)
 {
 	char text[ENDPOINT_TEXT], want[ENDPOINT_TEXT];
-	const struct endpoint wanted = endpoint(ip, port);
+	const struct endpoint wanted = hosts_endpoint(ip, port);
 
 	assert_string_equal(endpoint_format(&ep, text), endpoint_format(&wanted, want));
 }
@@ -282,14 +157,14 @@ static void assert_endpoint(struct endpoint ep, const char *ip, uint16_t port)
  * go both ways. */
 static unsigned assert_served(int ns, const char *ip, uint16_t port)
 {
-	int fd = connect_from(ns, ip, port), conn;
+	int fd = hosts_connect(ns, ip, port), conn;
 	unsigned thread;
 	char byte = 0;
 
 	if (fd < 0)
 		fail_msg("%s port %u: %s", ip, port, strerror(-fd));
 	thread = accept_any(&listeners, &conn);
-	assert_endpoint(name_of(conn, local_name), ip, port);
+	assert_endpoint(hosts_local(conn), ip, port);
 	assert_int_equal(write(fd, "a", 1), 1);
 	assert_int_equal(read(conn, &byte, 1), 1);
 	assert_int_equal(byte, 'a');
@@ -303,7 +178,7 @@ static unsigned assert_served(int ns, const char *ip, uint16_t port)
 
 static void assert_refused(int ns, const char *ip, uint16_t port)
 {
-	assert_int_equal(connect_from(ns, ip, port), -ECONNREFUSED);
+	assert_int_equal(hosts_connect(ns, ip, port), -ECONNREFUSED);
 }
 
 /* ---- who gets what -------------------------------------------------------------------- */
@@ -329,9 +204,9 @@ static void test_from_another_host(void **unused)
 	(void)unused;
 	assert_served(client_ns, VIP4, 80);
 	assert_served(client_ns, VIP6, 80);
-	fd = connect_from(client_ns, VIP6, 80);
+	fd = hosts_connect(client_ns, VIP6, 80);
 	accept_any(&listeners, &conn);
-	assert_endpoint(name_of(conn, peer_name), "fd09::2", name_of(fd, local_name).port);
+	assert_endpoint(hosts_peer(conn), "fd09::2", hosts_local(fd).port);
 	close(conn);
 	close(fd);
 }
@@ -352,7 +227,7 @@ static void test_a_port_of_its_own_wins_over_every_port(void **unused)
 
 static int ordinary_socket(const char *ip, int type, struct endpoint *at)
 {
-	struct endpoint any = endpoint(ip, 0);
+	struct endpoint any = hosts_endpoint(ip, 0);
 	struct sockaddr_storage ss;
 	socklen_t len = endpoint_to_sockaddr(&any, &ss);
 	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC, 0);
@@ -361,7 +236,7 @@ static int ordinary_socket(const char *ip, int type, struct endpoint *at)
 	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
 	if (type == SOCK_STREAM)
 		assert_int_equal(listen(fd, 1), 0);
-	*at = name_of(fd, local_name);
+	*at = hosts_local(fd);
 	return fd;
 }
 
@@ -377,10 +252,10 @@ static void test_foreign_addresses_and_ports_are_left_alone(void **unused)
 	for (size_t i = 0; i < sizeof(ips) / sizeof(ips[0]); i++) {
 		struct endpoint at;
 		int own = ordinary_socket(ips[i], SOCK_STREAM, &at);
-		int fd = connect_from(host_ns, ips[i], at.port), conn;
+		int fd = hosts_connect(host_ns, ips[i], at.port), conn;
 
 		assert_true(fd >= 0);
-		await_readable(own);
+		hosts_await(own);
 		conn = accept(own, NULL, NULL);
 		assert_true(conn >= 0);
 		close(conn);
@@ -400,7 +275,7 @@ static void test_udp_is_left_alone(void **unused)
 	add_vip(PORTS4, 0, IPPROTO_UDP, SLUICE_L7);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(sendto(fd, "x", 1, 0, (struct sockaddr *)&ss, len), 1);
-	await_readable(own);
+	hosts_await(own);
 	close(fd);
 	close(own);
 }
@@ -409,7 +284,7 @@ static void test_udp_is_left_alone(void **unused)
 
 static unsigned slot_of(int fd, unsigned n)
 {
-	const struct endpoint from = name_of(fd, local_name), to = name_of(fd, peer_name);
+	const struct endpoint from = hosts_local(fd), to = hosts_peer(fd);
 	const struct sluice_flow flow = {.src = from.addr,
 					 .dst = to.addr,
 					 .sport = htons(from.port),
@@ -422,7 +297,7 @@ static unsigned slot_of(int fd, unsigned n)
 static void spread(const char *ip, unsigned *taken)
 {
 	for (int i = 0; i < 200; i++) {
-		int fd = connect_from(client_ns, ip, 80), conn;
+		int fd = hosts_connect(client_ns, ip, 80), conn;
 		unsigned thread;
 
 		assert_true(fd >= 0);
@@ -459,13 +334,13 @@ static void test_a_closed_socket_is_passed_over(void **unused)
 	close_one(1);
 	assert_int_equal(steer_taken(&gate), THREADS - 1);
 	for (int i = 0; i < 40; i++) {
-		int fd = connect_from(client_ns, VIP4, 80), conn;
+		int fd = hosts_connect(client_ns, VIP4, 80), conn;
 		unsigned slot, want;
 
 		assert_true(fd >= 0);
 		slot = slot_of(fd, THREADS);
 		want = slot == 1 ? 2 : slot;
-		await_readable(listeners.items[want].fd);
+		hosts_await(listeners.items[want].fd);
 		conn = accept(listeners.items[want].fd, NULL, NULL);
 		assert_true(conn >= 0);
 		close(conn);
@@ -493,7 +368,7 @@ static void test_published_again_with_fewer_sockets(void **unused)
 	assert_int_equal(steer_taken(&gate), 2);
 	/* The old ones are open still, and get nothing new. */
 	for (int i = 0; i < 20; i++) {
-		int fd = connect_from(client_ns, VIP4, 80), conn;
+		int fd = hosts_connect(client_ns, VIP4, 80), conn;
 
 		assert_true(fd >= 0);
 		assert_true(accept_any(&next, &conn) < 2);
@@ -509,14 +384,14 @@ static void test_published_again_with_fewer_sockets(void **unused)
 
 static void test_what_waits_in_a_queue_survives_withdrawal(void **unused)
 {
-	int fd = connect_from(client_ns, VIP4, 80), conn;
+	int fd = hosts_connect(client_ns, VIP4, 80), conn;
 
 	(void)unused;
 	assert_true(fd >= 0);
 	publish(&listeners, 0);
 	accept_any(&listeners, &conn);
 	assert_int_equal(write(conn, "x", 1), 1);
-	await_readable(fd);
+	hosts_await(fd);
 	close(conn);
 	close(fd);
 }
@@ -615,10 +490,10 @@ static void test_steering_uses_the_gate_s_maps(void **unused)
 static void test_another_namespace_on_the_same_pins_is_refused(void **unused)
 {
 	(void)unused;
-	assert_int_equal(enter(client_ns), 0);
+	assert_int_equal(hosts_enter(client_ns), 0);
 	assert_false(steer_attached());
 	assert_int_equal(steer_attach(&err), -EBUSY);
-	assert_int_equal(enter(host_ns), 0);
+	assert_int_equal(hosts_enter(host_ns), 0);
 	assert_non_null(strstr(err.text, "another network namespace"));
 	assert_served(client_ns, VIP4, 80);
 }
@@ -630,12 +505,12 @@ static void test_a_link_of_a_namespace_that_is_gone_is_replaced(void **unused)
 
 	(void)unused;
 	assert_int_equal(steer_detach(&err), 0);
-	ns = new_namespace();
+	ns = hosts_namespace();
 	assert_true(ns >= 0);
 	assert_int_equal(steer_attach(&err), 0);
-	assert_int_equal(enter(host_ns), 0);
+	assert_int_equal(hosts_enter(host_ns), 0);
 	close(ns);
-	for (int i = 0; (rc = steer_attach(&err)) == -EBUSY && i < WAIT_MS / 10; i++)
+	for (int i = 0; (rc = steer_attach(&err)) == -EBUSY && i < HOSTS_WAIT_MS / 10; i++)
 		usleep(10000);
 	assert_int_equal(rc, 0);
 	assert_served(client_ns, VIP6, 80);
