@@ -2,7 +2,7 @@
 /*
  * Owns: the steering program's life in a network namespace, and the slots of `workers`.
  * Promises: replacing the program loses no connection, since the link stays; a link that
- * steers another namespace is never touched.
+ * steers another namespace is never replaced.
  */
 #include "l4/steer.h"
 
@@ -177,7 +177,13 @@ int steer_attach(struct err *e)
 int steer_detach(struct err *e)
 {
 	static const char *const pins[] = {PIN_LINK, PIN_PROG};
+	int link = bpf_obj_get(PIN_LINK);
 
+	/* Removing the pin would do, but some kernels (5.10) take their time. */
+	if (link >= 0) {
+		bpf_link_detach(link);
+		close(link);
+	}
 	for (size_t i = 0; i < sizeof(pins) / sizeof(pins[0]); i++)
 		if (unlink(pins[i]) != 0 && errno != ENOENT)
 			return err_set(e, errno, "cannot remove %s: %s", pins[i], strerror(errno));
