@@ -33,16 +33,11 @@ static __always_inline struct sluice_service *vip_find(const struct packet *p)
 	return bpf_map_lookup_elem(&vips, &key);
 }
 
-static __always_inline bool backend_take(struct packet *p, __u32 id, __u32 *generation)
+static __always_inline bool backend_take(struct packet *p, __u32 id)
 {
-	struct sluice_backend *b = bpf_map_lookup_elem(&backends, &id);
-
-	if (!b || !b->in_use || (*generation && *generation != b->generation))
-		return false;
-	p->to = b;
+	p->to = bpf_map_lookup_elem(&backends, &id);
 	p->backend = id;
-	*generation = b->generation;
-	return true;
+	return p->to && p->to->in_use;
 }
 
 /* At most conn_rate entries in a second on this CPU, so that a flood cannot push the flows
@@ -65,12 +60,12 @@ static __always_inline bool conn_room(struct packet *p)
 /*
  * A flow enters the table on evidence that its client is there: a TCP packet that is more
  * than an opening SYN, or any UDP. Until then the Maglev table gives the same answer. RST
- * and quotes in ICMP errors make no entry, and neither RST nor FIN removes one: both can be forged,
- * and an entry left over costs only its place, which the LRU takes back.
+ * and quotes in ICMP errors make no entry. Neither RST nor FIN removes one: both can be
+ * forged, and an entry left over costs only its place, which the LRU takes back.
  */
-static __always_inline void conn_insert(struct packet *p, __u32 generation)
+static __always_inline void conn_insert(struct packet *p)
 {
-	struct sluice_conn conn = {.backend = p->backend, .generation = generation};
+	struct sluice_conn conn = {.backend = p->backend, .generation = p->to->generation};
 
 	if (p->syn || p->rst || p->quoted)
 		return;
@@ -81,32 +76,45 @@ static __always_inline void conn_insert(struct packet *p, __u32 generation)
 	notice(p, SLUICE_N_conn_new);
 }
 
+/* The backend that the flow was given, if it is still the same one. */
+static __always_inline bool conn_find(struct packet *p)
+{
+	struct sluice_conn *conn = bpf_map_lookup_elem(&conns, &p->flow);
+
+	if (!conn) {
+		notice(p, SLUICE_N_conn_miss);
+		return false;
+	}
+	if (!backend_take(p, conn->backend) || p->to->generation != conn->generation) {
+		notice(p, SLUICE_N_conn_stale);
+		return false;
+	}
+	notice(p, SLUICE_N_conn_hit);
+	return true;
+}
+
+/* The backend that the flow's hash gives it. */
+static __always_inline bool ring_find(struct packet *p, const struct sluice_service *s)
+{
+	__u32 id = s->id, slot = sluice_slot(sluice_flow_hash(&p->flow), s->ring_size), *backend;
+	void *ring = bpf_map_lookup_elem(&rings, &id);
+
+	if (!ring)
+		return false;
+	backend = bpf_map_lookup_elem(ring, &slot);
+	return backend && *backend && backend_take(p, *backend);
+}
+
 /* Sets p->backend and p->to. */
 static __always_inline int backend_choose(struct packet *p, const struct sluice_service *s)
 {
-	struct sluice_conn *conn = bpf_map_lookup_elem(&conns, &p->flow);
-	__u32 generation, id = s->id, slot, *chosen;
-	void *ring;
-
-	if (conn) {
-		generation = conn->generation;
-		if (backend_take(p, conn->backend, &generation)) {
-			notice(p, SLUICE_N_conn_hit);
-			return NEXT;
-		}
-		notice(p, SLUICE_N_conn_stale);
-	} else {
-		notice(p, SLUICE_N_conn_miss);
+	if (conn_find(p))
+		return NEXT;
+	if (!ring_find(p, s)) {
+		p->backend = 0;
+		return SLUICE_R_no_backend;
 	}
-	ring = bpf_map_lookup_elem(&rings, &id);
-	if (!ring)
-		return SLUICE_R_no_backend;
-	slot = sluice_slot(sluice_flow_hash(&p->flow), s->ring_size);
-	chosen = bpf_map_lookup_elem(ring, &slot);
-	generation = 0;
-	if (!chosen || !*chosen || !backend_take(p, *chosen, &generation))
-		return SLUICE_R_no_backend;
-	conn_insert(p, generation);
+	conn_insert(p);
 	return NEXT;
 }
 

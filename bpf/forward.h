@@ -86,27 +86,14 @@ static __always_inline bool to_v6(const struct packet *p)
 	return !addr_mapped(&p->to->addr);
 }
 
-/* Where the backend is: MAC addresses and interface, by the host's own routes. */
-static __always_inline int route_find(struct packet *p, struct bpf_fib_lookup *fib)
+static __always_inline int route_reason(long rc, const struct bpf_fib_lookup *fib)
 {
-	bool v6 = to_v6(p);
-	long rc;
+	const __u16 *mac = (const __u16 *)fib->dmac;
 
-	fib->family = v6 ? AF_INET6 : AF_INET;
-	fib->l4_protocol = p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
-	fib->tot_len = p->ip_bytes + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
-	fib->ifindex = p->ctx->ingress_ifindex;
-	if (v6) {
-		__builtin_memcpy(fib->ipv6_src, &p->to->src, 16);
-		__builtin_memcpy(fib->ipv6_dst, &p->to->addr, 16);
-	} else {
-		fib->ipv4_src = p->to->src.w[3];
-		fib->ipv4_dst = p->to->addr.w[3];
-	}
-	rc = bpf_fib_lookup(p->ctx, fib, sizeof(*fib), 0);
 	switch (rc) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
-		return NEXT;
+		/* Linux before 6.3 succeeds with a neighbour that is still being asked for. */
+		return mac[0] | mac[1] | mac[2] ? NEXT : SLUICE_R_no_neighbor;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		return SLUICE_R_no_neighbor;
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
@@ -118,30 +105,50 @@ static __always_inline int route_find(struct packet *p, struct bpf_fib_lookup *f
 	}
 }
 
-/* The gate is a hop like any other: it counts down, and ends loops. */
-static __always_inline int ttl_decrement(struct packet *p)
+/* Where the backend is: MAC addresses and interface, by the host's own routes. */
+static __always_inline int route_find(struct packet *p, struct bpf_fib_lookup *fib)
 {
-	if (p->ttl <= 1)
-		return SLUICE_R_ttl;
+	bool v6 = to_v6(p);
+	__u32 bytes = p->ip_bytes + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+
+	if (bytes > 0xffff)
+		return SLUICE_R_too_big;
+	fib->family = v6 ? AF_INET6 : AF_INET;
+	fib->l4_protocol = p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	fib->tot_len = bytes;
+	fib->ifindex = p->ctx->ingress_ifindex;
+	if (v6) {
+		__builtin_memcpy(fib->ipv6_src, &p->to->src, 16);
+		__builtin_memcpy(fib->ipv6_dst, &p->to->addr, 16);
+	} else {
+		fib->ipv4_src = p->to->src.w[3];
+		fib->ipv4_dst = p->to->addr.w[3];
+	}
+	return route_reason(bpf_fib_lookup(p->ctx, fib, sizeof(*fib), 0), fib);
+}
+
+/* guard_forward() has seen that there is one to take. */
+static __always_inline bool ttl_decrement(struct packet *p)
+{
+	__u8 ttl = p->ttl - 1;
+
 	if (p->v6) {
 		struct ipv6hdr *ip = packet_at(p, p->l3, struct ipv6hdr);
 
 		if (!ip)
-			return SLUICE_R_truncated;
-		ip->hop_limit = p->ttl - 1;
+			return false;
+		ip->hop_limit = ttl;
 	} else {
 		struct iphdr *ip = packet_at(p, p->l3, struct iphdr);
-		__u16 proto_ttl;
 
 		if (!ip)
-			return SLUICE_R_truncated;
+			return false;
 		/* TTL and protocol share a word of the header. */
-		proto_ttl = bpf_htons((p->ttl << 8) | ip->protocol);
-		ip->ttl = p->ttl - 1;
-		ip->check = csum_update(ip->check, proto_ttl,
-					bpf_htons(((p->ttl - 1) << 8) | ip->protocol));
+		ip->check = csum_update(ip->check, bpf_htons(p->ttl << 8 | ip->protocol),
+					bpf_htons(ttl << 8 | ip->protocol));
+		ip->ttl = ttl;
 	}
-	return NEXT;
+	return true;
 }
 
 /* ECN of the outer header (RFC 6040, section 4.1, normal mode): copied, with DSCP. */
@@ -189,20 +196,19 @@ static __always_inline bool outer_v6(struct packet *p, __u32 l3)
 static __always_inline int forward(struct packet *p)
 {
 	struct bpf_fib_lookup fib = {};
-	struct macs macs;
 	__u32 l2_len = p->l3, outer;
+	struct macs macs;
 	int why = route_find(p, &fib);
 
 	if (why != NEXT)
 		return why;
-	why = ttl_decrement(p);
-	if (why != NEXT)
-		return why;
+	if (!ttl_decrement(p))
+		return SLUICE_R_truncated;
 	/* Tags belong to the wire that the packet came by. */
 	if (fib.ifindex != p->ctx->ingress_ifindex)
 		l2_len = sizeof(struct ethhdr);
 	outer = to_v6(p) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	if (bpf_xdp_adjust_head(p->ctx, (int)(p->l3 - l2_len) - (int)outer) != 0)
+	if (bpf_xdp_adjust_head(p->ctx, (int)p->l3 - (int)(l2_len + outer)) != 0)
 		return SLUICE_R_no_headroom;
 	__builtin_memcpy(macs.dest, fib.dmac, ETH_ALEN);
 	__builtin_memcpy(macs.source, fib.smac, ETH_ALEN);
@@ -287,9 +293,10 @@ static __always_inline int decap(struct packet *p)
 
 	if (p->flow.proto != IPPROTO_IPIP && !v6)
 		return NEXT;
-	if (!bpf_map_lookup_elem(&decap_from, &p->flow.src))
+	/* On the wire, a v4-mapped source is not the IPv4 balancer that it looks like. */
+	if ((p->v6 && addr_mapped(&p->flow.src)) || !bpf_map_lookup_elem(&decap_from, &p->flow.src))
 		return SLUICE_R_tunnel_foreign;
-	if (p->fragment != FRAGMENT_NONE || !inner_whole(p, v6))
+	if (p->first_fragment || !inner_whole(p, v6))
 		return SLUICE_R_decap_bad;
 	why = unwrap(p, v6);
 	if (why != NEXT)

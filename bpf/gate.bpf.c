@@ -12,15 +12,15 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* A later fragment has no ports, so only the VIP's own entry can be asked. The first one is
- * judged by its service. */
-static __always_inline int later_fragment(const struct packet *p)
+/* No port can be read of a later fragment, or behind too many extension headers. So only the
+ * VIP's own entry can be asked: is it for us, and could it be for the host's own sockets. */
+static __always_inline int serve_portless(const struct packet *p)
 {
 	struct sluice_service *vip = vip_find(p);
 
 	if (!vip)
 		return SLUICE_R_no_service;
-	return vip->kind & SLUICE_L7 ? SLUICE_R_l7 : SLUICE_R_fragment;
+	return vip->kind & SLUICE_L7 ? SLUICE_R_l7 : p->portless;
 }
 
 static __always_inline int serve(struct packet *p)
@@ -29,13 +29,13 @@ static __always_inline int serve(struct packet *p)
 	int why;
 
 	if (!s)
-		return p->quoted ? SLUICE_R_icmp_quote : SLUICE_R_no_service;
+		return p->quoted ? icmp_unclaimed(p) : SLUICE_R_no_service;
 	p->service = s->id;
 	if (s->kind & SLUICE_L7)
 		return SLUICE_R_l7;
-	if (p->fragment != FRAGMENT_NONE)
+	if (p->first_fragment)
 		return SLUICE_R_fragment;
-	if (!p->quoted && (why = guard_addresses(p)) != NEXT)
+	if (!p->quoted && (why = guard_forward(p)) != NEXT)
 		return why;
 	if ((why = backend_choose(p, s)) != NEXT)
 		return why;
@@ -54,8 +54,8 @@ static __always_inline int corridor(struct packet *p)
 		return why;
 	if ((why = parse_l3(p)) != NEXT)
 		return why;
-	if (p->fragment == FRAGMENT_LATER)
-		return later_fragment(p);
+	if (p->portless)
+		return serve_portless(p);
 	if ((why = decap(p)) != NEXT)
 		return why;
 	if ((why = icmp_is(p) ? icmp_serve(p) : parse_l4(p)) != NEXT)

@@ -11,25 +11,27 @@
 #define GUARD_LEVELS 4 /* nested prefixes looked at when the longer ones have expired */
 
 /*
- * The entry of the next shorter prefix that covers the address. Where the found one begins
- * is not told, so its length is searched for: every key at least that long finds it.
- * Rare: only packets from sources of expired entries come here.
+ * The entry of the next shorter prefix that covers the address, or NULL. A trie does not tell
+ * how long the prefix is that it found, so the length is searched for by halves: every key at
+ * least that long finds it again. No length decides a branch here, or the verifier would walk
+ * each course of the search apart (more than a million instructions).
  */
-static __always_inline void *list_below(void *map, __u32 *prefixlen, void *found)
+static __always_inline struct sluice_listed *list_shorter(void *map, __u32 *prefixlen,
+							  const struct sluice_listed *found)
 {
 	__u32 low = 0, high = *prefixlen;
+	struct sluice_listed *next;
 
-	for (int i = 0; i < 8 && low < high; i++) {
+	for (int i = 0; i < 8; i++) { /* 129 lengths */
 		*prefixlen = (low + high) / 2;
 		if (bpf_map_lookup_elem(map, prefixlen) == found)
 			high = *prefixlen;
 		else
 			low = *prefixlen + 1;
 	}
-	if (high == 0)
-		return NULL;
-	*prefixlen = high - 1;
-	return bpf_map_lookup_elem(map, prefixlen);
+	*prefixlen = high - ((high + 255) >> 8); /* one less; 0 stays 0 */
+	next = bpf_map_lookup_elem(map, prefixlen);
+	return next == found ? NULL : next;
 }
 
 /* A function of its own: it is rarely called, and would be inlined in many places. */
@@ -44,7 +46,7 @@ static __noinline int listed_now(struct sluice_counters *count, void *map, __u32
 		if (!entry->expires_ns || entry->expires_ns > now)
 			return 1;
 		count->notices[SLUICE_N_expired]++;
-		entry = list_below(map, key, entry);
+		entry = list_shorter(map, key, entry);
 	}
 	return 0;
 }
@@ -93,17 +95,18 @@ static __always_inline int guard_lists(struct packet *p)
 	return NEXT;
 }
 
-/* RFC 6890: 0/8, 127/8, 224/4 and 240/4 are nobody's source address; nor are ::, ::1 and
- * ff00::/8. */
+/* RFC 6890: 0/8, 127/8, 224/4 and 240/4 are nobody's source address; nor are ::, ::1,
+ * ff00::/8 and, on a wire, ::ffff:0:0/96. */
 static __always_inline bool martian(const struct packet *p)
 {
 	const struct sluice_addr *src = &p->flow.src;
 	__u8 first = src->b[12];
 
-	if (p->v6)
-		return src->b[0] == 0xff || (src->w[0] == 0 && src->w[1] == 0 && src->w[2] == 0 &&
-					     (src->w[3] & bpf_htonl(~1U)) == 0);
-	return first == 0 || first == 127 || first >= 224;
+	if (!p->v6)
+		return first == 0 || first == 127 || first >= 224;
+	return src->b[0] == 0xff || addr_mapped(src) ||
+	       (src->w[0] == 0 && src->w[1] == 0 && src->w[2] == 0 &&
+		(src->w[3] & bpf_htonl(~1U)) == 0);
 }
 
 /* Before a packet is forwarded or answered. */
@@ -114,6 +117,17 @@ static __always_inline int guard_addresses(const struct packet *p)
 	if (martian(p))
 		return SLUICE_R_martian;
 	return NEXT;
+}
+
+/* Before a packet is forwarded: the gate is a hop like any other, counts down and ends
+ * loops. */
+static __always_inline int guard_forward(const struct packet *p)
+{
+	int why = guard_addresses(p);
+
+	if (why != NEXT)
+		return why;
+	return p->ttl <= 1 ? SLUICE_R_ttl : NEXT;
 }
 
 #endif

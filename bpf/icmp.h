@@ -39,51 +39,77 @@ static __always_inline bool icmp_is_error(const struct packet *p, __u8 type)
 	return type == ICMP4_UNREACHABLE || type == ICMP4_TIME || type == ICMP4_PARAMETER;
 }
 
-/* The flow that an error quotes, as its client sends it: the quoted packet went the other
- * way. False when the quote is too short, a later fragment, not of TCP or UDP, or not sent
- * by the VIP that the error came to. */
+/* Where the quoted transport header begins, and its protocol; the addresses change places,
+ * since the quoted packet went to the client. 0: unusable. */
+static __always_inline __u32 icmp_quoted_v4(struct packet *p, __u32 at, struct sluice_flow *flow)
+{
+	struct iphdr *ip = packet_at(p, at, struct iphdr);
+
+	if (!ip || ip->version != 4 || ip->ihl < 5 || (ip->frag_off & bpf_htons(0x1fff)))
+		return 0;
+	addr_from_v4(&flow->src, ip->daddr);
+	addr_from_v4(&flow->dst, ip->saddr);
+	flow->proto = ip->protocol;
+	return at + ip->ihl * 4;
+}
+
+/* Of extension headers, servers send the fragment header; only a first fragment has ports. */
+static __always_inline __u32 icmp_quoted_v6(struct packet *p, __u32 at, struct sluice_flow *flow)
+{
+	struct ipv6hdr *ip = packet_at(p, at, struct ipv6hdr);
+	struct ext_header *ext;
+
+	if (!ip || ip->version != 6)
+		return 0;
+	addr_from_v6(&flow->src, &ip->daddr);
+	addr_from_v6(&flow->dst, &ip->saddr);
+	flow->proto = ip->nexthdr;
+	at += sizeof(*ip);
+	if (flow->proto != IPPROTO_FRAGMENT)
+		return at;
+	ext = packet_at(p, at, struct ext_header);
+	if (!ext || (ext->fragment & bpf_htons(0xfff8)))
+		return 0;
+	flow->proto = ext->next;
+	return at + 8;
+}
+
+/* The flow that an error quotes, as its client sends it. False when the quote is too short, a
+ * later fragment, not of TCP or UDP, or not sent by the VIP that the error came to. */
 static __always_inline bool icmp_quoted_flow(struct packet *p, struct sluice_flow *flow)
 {
-	__u32 at = p->l4 + sizeof(struct icmp_start), l4;
+	__u32 at = p->l4 + sizeof(struct icmp_start);
 	struct ports *ports;
 
-	if (p->v6) {
-		struct ipv6hdr *ip = packet_at(p, at, struct ipv6hdr);
-
-		if (!ip || ip->version != 6)
-			return false;
-		addr_from_v6(&flow->src, &ip->daddr);
-		addr_from_v6(&flow->dst, &ip->saddr);
-		flow->proto = ip->nexthdr;
-		l4 = at + sizeof(*ip);
-	} else {
-		struct iphdr *ip = packet_at(p, at, struct iphdr);
-
-		if (!ip || ip->version != 4 || ip->ihl < 5 || (ip->frag_off & bpf_htons(0x1fff)))
-			return false;
-		addr_from_v4(&flow->src, ip->daddr);
-		addr_from_v4(&flow->dst, ip->saddr);
-		flow->proto = ip->protocol;
-		l4 = at + ip->ihl * 4;
-	}
-	if (flow->proto != IPPROTO_TCP && flow->proto != IPPROTO_UDP)
+	at = p->v6 ? icmp_quoted_v6(p, at, flow) : icmp_quoted_v4(p, at, flow);
+	if (!at || (flow->proto != IPPROTO_TCP && flow->proto != IPPROTO_UDP))
 		return false;
-	ports = packet_at(p, l4, struct ports);
-	if (!ports || l4 + 8 > p->l3 + p->ip_bytes || !addr_same(&flow->dst, &p->flow.dst))
+	if (at + 8 > p->l3 + p->ip_bytes || !addr_same(&flow->dst, &p->flow.dst))
+		return false;
+	ports = packet_at(p, at, struct ports);
+	if (!ports)
 		return false;
 	flow->sport = ports->dest;
 	flow->dport = ports->source;
 	return true;
 }
 
-/* From here on the packet is one of the flow that it quotes. */
-static __always_inline int icmp_error(struct packet *p, const struct sluice_service *vip)
+/* An error that belongs to no flow of a service. Where the host's own sockets listen on the
+ * VIP it may be theirs. */
+static __always_inline int icmp_unclaimed(const struct packet *p)
+{
+	return p->vip_kind & SLUICE_L7 ? SLUICE_R_l7 : SLUICE_R_icmp_quote;
+}
+
+/* NEXT: from here on the packet is one of the flow that it quotes. */
+static __always_inline int icmp_error(struct packet *p)
 {
 	struct sluice_flow flow = {};
-	int why = guard_addresses(p);
+	int why;
 
 	if (!icmp_quoted_flow(p, &flow))
-		return vip->kind & SLUICE_L7 ? SLUICE_R_l7 : SLUICE_R_icmp_quote;
+		return icmp_unclaimed(p);
+	why = guard_forward(p);
 	if (why != NEXT)
 		return why;
 	p->flow = flow;
@@ -105,10 +131,11 @@ static __always_inline int icmp_echo(struct packet *p)
 	__builtin_memcpy(macs.dest, eth->h_source, ETH_ALEN);
 	__builtin_memcpy(macs.source, eth->h_dest, ETH_ALEN);
 	__builtin_memcpy(eth, &macs, sizeof(macs));
-	/* The ICMPv6 checksum covers both addresses, which only change places. */
+	/* The ICMPv6 checksum covers both addresses, which only change places. A message of
+	 * nothing but zeros has the checksum 0xffff; for all others that is the same as 0. */
 	old = *(__u16 *)icmp;
 	icmp->type = p->v6 ? ICMP6_ECHO_REPLY : ICMP4_ECHO_REPLY;
-	icmp->check = csum_update(icmp->check, old, *(__u16 *)icmp);
+	icmp->check = csum_update(icmp->check, old, *(__u16 *)icmp) ?: 0xffff;
 	if (p->v6) {
 		struct ipv6hdr *ip = packet_at(p, p->l3, struct ipv6hdr);
 
@@ -144,15 +171,18 @@ static __always_inline int icmp_serve(struct packet *p)
 
 	if (!vip)
 		return SLUICE_R_no_service;
-	if (p->fragment != FRAGMENT_NONE)
-		return vip->kind & SLUICE_L7 ? SLUICE_R_l7 : SLUICE_R_fragment;
+	p->vip_kind = vip->kind;
+	if (p->first_fragment)
+		return p->vip_kind & SLUICE_L7 ? SLUICE_R_l7 : SLUICE_R_fragment;
 	icmp = packet_at(p, p->l4, struct icmp_start);
-	if (!icmp || !l4_has(p, sizeof(*icmp)))
+	if (!icmp)
+		return SLUICE_R_truncated;
+	if (!l4_has(p, sizeof(*icmp)))
 		return SLUICE_R_truncated;
 	type = icmp->type;
 	if (icmp_is_error(p, type))
-		return icmp_error(p, vip);
-	if (vip->kind & SLUICE_L7)
+		return icmp_error(p);
+	if (p->vip_kind & SLUICE_L7)
 		return SLUICE_R_l7;
 	if (p->v6 && type >= ICMP6_ND_FIRST && type <= ICMP6_ND_LAST)
 		return SLUICE_R_no_service;

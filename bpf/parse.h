@@ -135,63 +135,74 @@ static __always_inline int parse_v4(struct packet *p)
 	p->ttl = ip->ttl;
 	p->flow.proto = ip->protocol;
 	offset = bpf_ntohs(ip->frag_off) & 0x3fff; /* M bit and offset */
-	if (offset)
-		p->fragment = (offset & 0x1fff) ? FRAGMENT_LATER : FRAGMENT_FIRST;
+	if (offset & 0x1fff)
+		p->portless = SLUICE_R_fragment;
+	p->first_fragment = offset == 0x2000;
+	return NEXT;
+}
+
+static __always_inline bool ext_is(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
+	       next == IPPROTO_FRAGMENT || next == IPPROTO_AH;
+}
+
+/* Offset 0 without M is a whole packet (RFC 6946). */
+static __always_inline void parse_fragment(struct packet *p, const struct ext_header *ext)
+{
+	if (ext->fragment & bpf_htons(0xfff8))
+		p->portless = SLUICE_R_fragment;
+	else if (ext->fragment & bpf_htons(1))
+		p->first_fragment = 1;
+}
+
+/* Sets l4 and the protocol, if the headers end in time. */
+static __always_inline int parse_ext_headers(struct packet *p, __u8 next)
+{
+	struct ext_header *ext;
+
+	for (int i = 0; i < PARSE_EXT_HEADERS && ext_is(next); i++) {
+		if (p->l4 > PACKET_MAX_OFFSET)
+			break;
+		ext = packet_at(p, p->l4, struct ext_header);
+		if (!ext)
+			return SLUICE_R_truncated;
+		if (next == IPPROTO_FRAGMENT) {
+			parse_fragment(p, ext);
+			/* What follows in a later fragment is the middle of something. */
+			if (p->portless)
+				return NEXT;
+			p->l4 += 8;
+		} else if (next == IPPROTO_AH) {
+			p->l4 += (ext->len + 2) * 4;
+		} else {
+			p->l4 += (ext->len + 1) * 8;
+		}
+		next = ext->next;
+	}
+	p->flow.proto = next;
+	if (ext_is(next) || p->l4 > PACKET_MAX_OFFSET)
+		p->portless = SLUICE_R_ext_headers;
 	return NEXT;
 }
 
 static __always_inline int parse_v6(struct packet *p)
 {
 	struct ipv6hdr *ip = packet_at(p, p->l3, struct ipv6hdr);
-	__u8 next;
 
 	if (!ip)
 		return SLUICE_R_truncated;
 	p->ip_bytes = bpf_ntohs(ip->payload_len) + sizeof(*ip);
-	/* v4-mapped addresses must not be on a wire (RFC 6890), and would pass for IPv4 here. */
-	if (ip->version != 6 || addr_mapped(&p->flow.src) || addr_mapped(&p->flow.dst))
+	/* A v4-mapped address must not be on a wire (RFC 6890), and would pass for IPv4 here. As a
+	 * source it is a martian. */
+	if (ip->version != 6 || addr_mapped(&p->flow.dst))
 		return SLUICE_R_malformed;
 	if (p->l3 + p->ip_bytes > p->bytes)
 		return SLUICE_R_truncated;
 	p->tos = (ip->priority << 4) | (ip->flow_lbl[0] >> 4);
 	p->ttl = ip->hop_limit;
 	p->l4 = p->l3 + sizeof(*ip);
-	next = ip->nexthdr;
-	for (int i = 0; i < PARSE_EXT_HEADERS; i++) {
-		struct ext_header *ext;
-		__u32 len;
-
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
-		    next != IPPROTO_FRAGMENT && next != IPPROTO_AH)
-			break;
-		ext = packet_at(p, p->l4, struct ext_header);
-		if (!ext)
-			return p->l4 > PACKET_MAX_OFFSET ? SLUICE_R_ext_headers
-							 : SLUICE_R_truncated;
-		len = (ext->len + 1) * 8;
-		if (next == IPPROTO_AH)
-			len = (ext->len + 2) * 4;
-		if (next == IPPROTO_FRAGMENT) {
-			len = 8;
-			/* Offset 0 without M is a whole packet (RFC 6946). */
-			if (ext->fragment & bpf_htons(0xfff8))
-				p->fragment = FRAGMENT_LATER;
-			else if (ext->fragment & bpf_htons(1))
-				p->fragment = FRAGMENT_FIRST;
-		}
-		next = ext->next;
-		p->l4 += len;
-		/* What follows in a later fragment is the middle of something. */
-		if (p->fragment == FRAGMENT_LATER)
-			break;
-	}
-	p->flow.proto = next;
-	if (p->fragment == FRAGMENT_LATER)
-		return NEXT;
-	if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
-	    next == IPPROTO_FRAGMENT || next == IPPROTO_AH)
-		return SLUICE_R_ext_headers;
-	return NEXT;
+	return parse_ext_headers(p, ip->nexthdr);
 }
 
 static __always_inline int parse_l3(struct packet *p)
@@ -212,7 +223,9 @@ static __always_inline int parse_l4(struct packet *p)
 	if (p->flow.proto == IPPROTO_TCP) {
 		struct tcp_start *tcp = packet_at(p, p->l4, struct tcp_start);
 
-		if (!tcp || !l4_has(p, 20))
+		if (!tcp)
+			return SLUICE_R_truncated;
+		if (!l4_has(p, 20))
 			return SLUICE_R_truncated;
 		p->flow.sport = tcp->ports.source;
 		p->flow.dport = tcp->ports.dest;
@@ -221,7 +234,9 @@ static __always_inline int parse_l4(struct packet *p)
 	} else if (p->flow.proto == IPPROTO_UDP) {
 		struct ports *udp = packet_at(p, p->l4, struct ports);
 
-		if (!udp || !l4_has(p, 8))
+		if (!udp)
+			return SLUICE_R_truncated;
+		if (!l4_has(p, 8))
 			return SLUICE_R_truncated;
 		p->flow.sport = udp->source;
 		p->flow.dport = udp->dest;

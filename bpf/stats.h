@@ -7,6 +7,7 @@
 #define BPF_STATS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "maps.h"
 
@@ -15,9 +16,7 @@
 
 /* Tuning, set before load. */
 const volatile __u32 conn_rate = 100000; /* new connection entries per CPU and second */
-const volatile __u32 event_every = 64;   /* a power of two; 0 = no events */
-
-enum fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
+const volatile __u32 event_every = 64;   /* drops of a reason and CPU per event; 0 = no events */
 
 struct packet {
 	struct xdp_md *ctx;
@@ -29,9 +28,11 @@ struct packet {
 	__u8 v6;
 	__u8 tos; /* DSCP and ECN */
 	__u8 ttl;
-	__u8 fragment; /* enum fragment */
-	__u8 syn, rst; /* TCP: SYN without ACK; RST */
-	__u8 quoted;   /* flow is not the packet's own: an ICMP error quotes it */
+	__u8 portless;       /* the reason why no port can be read of it; 0 = it can */
+	__u8 first_fragment; /* more fragments follow */
+	__u8 syn, rst;       /* TCP: SYN without ACK; RST */
+	__u8 quoted;         /* flow is not the packet's own: an ICMP error quotes it */
+	__u8 vip_kind;       /* of an ICMP message: kinds of the VIP that it came to */
 	struct sluice_flow flow;
 	__u32 service, backend;          /* ids, 0 until known */
 	const struct sluice_backend *to; /* set with backend */
@@ -39,24 +40,38 @@ struct packet {
 };
 
 /*
- * Header fields are read through these: false when the packet ends before. Every helper
- * that moves the packet's head ends the borrow of earlier pointers, so none is kept.
+ * Loads of ctx->data and ctx->data_end. The fields are 32 bits wide but hold pointers: left
+ * to itself, clang keeps such a load in a 32-bit register and widens a copy of it, which the
+ * verifier takes for a number ("invalid mem access 'scalar'", clang 19 with -mcpu=v3).
  */
-#define PACKET_MAX_OFFSET 2048
-
-#define packet_at(p, offset, type)                                                                 \
+#define packet_edge(p, field)                                                                      \
 	({                                                                                         \
-		void *at_ = (void *)(long)(p)->ctx->data;                                          \
-		void *end_ = (void *)(long)(p)->ctx->data_end;                                     \
-		__u64 off_ = (offset);                                                             \
-		type *ptr_ = NULL;                                                                 \
-		if (off_ <= PACKET_MAX_OFFSET) {                                                   \
-			at_ += off_;                                                               \
-			if (at_ + sizeof(type) <= end_)                                            \
-				ptr_ = at_;                                                        \
-		}                                                                                  \
-		ptr_;                                                                              \
+		void *edge_;                                                                       \
+		asm volatile("%0 = *(u32 *)(%1 + %2)"                                              \
+			     : "=r"(edge_)                                                         \
+			     : "r"((p)->ctx), "i"(offsetof(struct xdp_md, field)));                \
+		edge_;                                                                             \
 	})
+
+#define PACKET_MAX_OFFSET 2048 /* headers that begin beyond are out of reach */
+
+/*
+ * Header fields are read through this: NULL when the packet ends before. Helpers that move
+ * the packet's head end the borrow of earlier pointers, so none is kept.
+ */
+#define packet_at(p, offset, type) ((type *)packet_span(p, offset, sizeof(type)))
+
+static __always_inline void *packet_span(const struct packet *p, __u64 offset, __u32 bytes)
+{
+	void *at = packet_edge(p, data), *end = packet_edge(p, data_end);
+
+	/* One register for the comparison and the sum, so that the verifier sees the bound. */
+	asm volatile("" : "+r"(offset));
+	if (offset > PACKET_MAX_OFFSET)
+		return NULL;
+	at += offset;
+	return at + bytes <= end ? at : NULL;
+}
 
 static __always_inline void notice(struct packet *p, enum sluice_notice n)
 {
@@ -103,16 +118,18 @@ static __always_inline int reason_action(const struct packet *p, __u32 reason)
 	return action == TX ? p->verdict : action;
 }
 
-/* The only exit. */
+/* The only exit. Services and backends are credited with what they got, not with drops. */
 static __always_inline int leave(struct packet *p, int why)
 {
 	__u32 reason = (__u32)why & (SLUICE_SLOTS - 1);
 	struct sluice_count *c = &p->count->reasons[reason];
 	int action = reason_action(p, reason);
 
-	if (event_every && action == XDP_DROP && (c->packets & (event_every - 1)) == 0)
+	if (event_every && action == XDP_DROP && (__u32)c->packets % event_every == 0)
 		event_emit(p, reason);
 	count_add(c, p->bytes);
+	if (action == XDP_DROP)
+		return action;
 	if (p->service)
 		count_add(&p->count->services[p->service & (SLUICE_MAX_SERVICES - 1)], p->bytes);
 	if (p->backend)
