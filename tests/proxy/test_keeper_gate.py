@@ -46,7 +46,8 @@ class Host:
         self.daemons = []
 
     def command(self, *words):
-        return ['nsenter', '-t', str(self.holder.pid), '-n', '-m', '-w' + ROOT, *map(str, words)]
+        return ['nsenter', '-t', str(self.holder.pid), '-n', '-m', '-r',
+                '-w' + ROOT, *map(str, words)]
 
     def run(self, *words, check=True):
         done = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=60,

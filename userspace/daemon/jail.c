@@ -207,7 +207,9 @@ int jail_enter(const struct jail *j, int *keep, size_t n, bool trap, struct err 
 	rc = rc ? rc : caps_drop(e);
 	if (rc)
 		return rc;
-	/* No core, no debugger of the same account. The leak checker is such a debugger. */
+	/* No PR_SET_PDEATHSIG: that the keeper is gone is heard from the control socket, and what
+	 * runs may then be finished.
+	 * No core, no debugger of the same account. The leak checker is such a debugger. */
 	prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return err_set(e, errno, "cannot set no_new_privs: %s", strerror(errno));

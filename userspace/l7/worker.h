@@ -11,8 +11,9 @@
 
 #include "conf/conf.h"
 
-/* A listening socket (non-blocking) and the one thread that accepts from it. Which service
- * a connection belongs to is read from its local address (conf_find). */
+/* A listening socket (non-blocking; accepted sockets inherit TCP_NODELAY) and the one thread
+ * that accepts from it. Which service a connection belongs to is read from its local address
+ * (conf_find); one that belongs to none is closed. */
 struct worker_listener {
 	int fd;
 	unsigned thread;
@@ -29,8 +30,9 @@ struct worker_start {
 
 /*
  * Messages on the control socket: typed, of fixed size, checked by the receiver. Keeper to
- * worker: DRAIN (stop accepting, finish what runs, exit 0). The worker also drains when the
- * keeper's end closes. Worker to keeper: READY once every thread accepts.
+ * worker: DRAIN (accept what waits in the listeners' queues, close them, finish what runs for
+ * drain_ms at most, exit 0). The worker also drains when the keeper's end closes. Worker to
+ * keeper: READY once every thread accepts.
  */
 enum worker_msg_type { WORKER_MSG_READY = 1, WORKER_MSG_DRAIN = 2 };
 
