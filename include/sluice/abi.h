@@ -15,20 +15,20 @@
 
 #include "sluice/reasons.h"
 
-#define SLUICE_ABI 1
+#define SLUICE_ABI     1
 #define SLUICE_PIN_DIR "/sys/fs/bpf/sluice"
 
 /* Bounds. What happens there is said beside each map in bpf/maps.h. */
-#define SLUICE_MAX_LIST	    (1U << 20) /* entries of each LPM trie */
-#define SLUICE_MAX_VIPS	    8192       /* (address, port, protocol) keys */
+#define SLUICE_MAX_LIST     (1U << 20) /* entries of each LPM trie */
+#define SLUICE_MAX_VIPS     8192       /* (address, port, protocol) keys */
 #define SLUICE_MAX_SERVICES 1024       /* service ids */
 #define SLUICE_MAX_BACKENDS 4096       /* backend ids; id 0 means none */
 #define SLUICE_MAX_CONNS    (1U << 20) /* default size of the connection table */
-#define SLUICE_MAX_DECAP    256	       /* balancers that a backend host trusts */
-#define SLUICE_MAX_WORKERS  256	       /* listening sockets that steer spreads over */
+#define SLUICE_MAX_DECAP    256        /* balancers that a backend host trusts */
+#define SLUICE_MAX_WORKERS  256        /* listening sockets that steer spreads over */
 #define SLUICE_RING_SIZE    65537      /* default Maglev table size: prime, > 100 * backends */
 #define SLUICE_EVENTS_BYTES (1U << 18) /* event ring; a full ring drops the event, counted */
-#define SLUICE_SLOTS	    64	       /* reason and notice slots, so that they can grow */
+#define SLUICE_SLOTS        64         /* reason and notice slots, so that they can grow */
 
 /* ---- what an operator edits with bpftool: stable, in the manual ------------------- */
 
@@ -45,8 +45,8 @@ struct sluice_lpm6 {
 /* All zero: listed by hand, forever. */
 struct sluice_listed {
 	__u64 expires_ns; /* CLOCK_BOOTTIME; 0 = never */
-	__u32 reason;	  /* enum sluice_listing */
-	__u32 flags;	  /* must be zero */
+	__u32 reason;     /* enum sluice_listing */
+	__u32 flags;      /* must be zero */
 };
 
 /* ---- what sluice itself writes ---------------------------------------------------- */
@@ -75,25 +75,25 @@ struct sluice_vip {
 };
 
 struct sluice_service {
-	__u32 id;	 /* 1..SLUICE_MAX_SERVICES-1; index of rings and counters */
-	__u32 kind;	 /* SLUICE_L7 | SLUICE_L4 */
+	__u32 id;        /* 1..SLUICE_MAX_SERVICES-1; index of rings and counters */
+	__u32 kind;      /* SLUICE_L7 | SLUICE_L4 */
 	__u32 ring_size; /* entries of the inner map rings[id]; 0 = no backend */
-	__u32 flags;	 /* zero */
+	__u32 flags;     /* zero */
 };
 
 struct sluice_backend {
 	struct sluice_addr addr; /* outer destination */
-	struct sluice_addr src;	 /* outer source, same family */
-	__u32 generation;	 /* changes each time the id is given to another backend */
-	__u32 in_use;		 /* 0: no backend has this id */
+	struct sluice_addr src;  /* outer source, same family */
+	__u32 generation;        /* changes each time the id is given to another backend */
+	__u32 in_use;            /* 0: no backend has this id */
 };
 
 /* What people call it. The gate does not read these; `status`, `apply` and `flow` do. */
 #define SLUICE_NAME 32 /* with the NUL */
 struct sluice_label {
 	char name[SLUICE_NAME]; /* empty: the id is free */
-	__u32 service;		/* of a backend: the id of its service; one backend serves one */
-	__u32 weight;		/* of a backend, as configured */
+	__u32 service;          /* of a backend: the id of its service; one backend serves one */
+	__u32 weight;           /* of a backend, as configured */
 };
 
 /* A flow as the client sends it. */
@@ -142,8 +142,8 @@ struct sluice_event {
 
 /* Element 0 of the array map `meta`: whose pins these are. */
 struct sluice_meta {
-	__u32 abi;	/* SLUICE_ABI; written first at load, checked by everyone else */
-	__u32 workers;	/* sockets in `workers` that steer spreads over; written by sluiced */
+	__u32 abi;      /* SLUICE_ABI; written first at load, checked by everyone else */
+	__u32 workers;  /* sockets in `workers` that steer spreads over; written by sluiced */
 	__u64 build_id; /* of the gate object that was loaded: FNV-1a 64 of its ELF bytes */
 };
 

@@ -42,7 +42,7 @@ enum sluice_reason {
 #define SLUICE_REASON(name, action, sentence) SLUICE_R_##name,
 	SLUICE_REASONS(SLUICE_REASON)
 #undef SLUICE_REASON
-	SLUICE_R_COUNT,
+		SLUICE_R_COUNT,
 };
 
 /*
@@ -63,7 +63,7 @@ enum sluice_notice {
 #define SLUICE_NOTICE(name, sentence) SLUICE_N_##name,
 	SLUICE_NOTICES(SLUICE_NOTICE)
 #undef SLUICE_NOTICE
-	SLUICE_N_COUNT,
+		SLUICE_N_COUNT,
 };
 
 /* Why an address was put on a list: what `--reason` takes and block values carry. */
@@ -79,7 +79,7 @@ enum sluice_listing {
 #define SLUICE_LISTING(name, sentence) SLUICE_L_##name,
 	SLUICE_LISTINGS(SLUICE_LISTING)
 #undef SLUICE_LISTING
-	SLUICE_L_COUNT,
+		SLUICE_L_COUNT,
 };
 
 #endif
