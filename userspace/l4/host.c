@@ -264,10 +264,11 @@ const char *host_caution(const char *ifname, char *buf, size_t size)
 
 	host_driver(ifname, driver);
 	if (strcmp(driver, "veth") == 0) {
+		/* With GRO alone the peer gets it only when other traffic wakes it. */
 		snprintf(
 			buf, size,
 			"%s is a veth: what the gate sends back through it is lost unless its peer "
-			"runs an XDP program or has GRO on (ethtool -K PEER gro on)",
+			"runs an XDP program too (any that passes will do)",
 			ifname);
 		return buf;
 	}
