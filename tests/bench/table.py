@@ -44,11 +44,11 @@ class Results:
                 }
 
     def print_table(self):
-        print(f"\n{'case':<38}{'unit':<13}" + f"{'sluice':>9}" +
+        print(f"\n{'case':<44}{'unit':<13}" + f"{'sluice':>9}" +
               ''.join(f'{p + " (ratio)":>20}' for p in self.contenders[1:]))
         for case in self.samples:
             ours = self.median(case, 'sluice')
-            line = f'{case:<38}{self.units[case]:<13}{show(ours):>9}'
+            line = f'{case:<44}{self.units[case]:<13}{show(ours):>9}'
             for peer in self.contenders[1:]:
                 theirs = self.median(case, peer)
                 ratio = f' ({ours / theirs:.2f})' if ours is not None and theirs else ''
