@@ -245,6 +245,14 @@ bool cidr_parse(struct cidr *out, const char *text, bool *host_bits)
 	return !*host_bits;
 }
 
+void cidr_mask(struct cidr *net)
+{
+	uint8_t *bytes = family_bytes(&net->addr);
+
+	for (unsigned i = net->prefix; i < family_bits(&net->addr); i++)
+		bytes[i / 8] &= (uint8_t)~(0x80U >> (i % 8));
+}
+
 bool cidr_contains(const struct cidr *net, const struct sluice_addr *addr)
 {
 	unsigned skip = addr_is_v4(&net->addr) ? 96 : 0;

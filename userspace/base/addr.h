@@ -47,6 +47,8 @@ bool endpoint_from_sockaddr(struct endpoint *out, const struct sockaddr *sa);
 /* "192.0.2.0/24" or a bare address (a full-length prefix). Host bits must be zero: if they
  * are not, returns false and sets *host_bits so that the caller can say so. */
 bool cidr_parse(struct cidr *out, const char *text, bool *host_bits);
+/* Sets the host bits to zero. */
+void cidr_mask(struct cidr *net);
 bool cidr_contains(const struct cidr *net, const struct sluice_addr *addr);
 /* Returns buf, of ADDR_TEXT + 4 bytes; a full-length prefix is printed bare. */
 const char *cidr_format(const struct cidr *net, char *buf);
