@@ -175,9 +175,7 @@ static __always_inline int icmp_serve(struct packet *p)
 	if (p->first_fragment)
 		return p->vip_kind & SLUICE_L7 ? SLUICE_R_l7 : SLUICE_R_fragment;
 	icmp = packet_at(p, p->l4, struct icmp_start);
-	if (!icmp)
-		return SLUICE_R_truncated;
-	if (!l4_has(p, sizeof(*icmp)))
+	if (!icmp || !l4_has(p, sizeof(*icmp)))
 		return SLUICE_R_truncated;
 	type = icmp->type;
 	if (icmp_is_error(p, type))

@@ -117,6 +117,13 @@ static __always_inline int parse_addresses(struct packet *p)
 	return NEXT;
 }
 
+/* Does the IP packet itself go on for that many bytes after its headers? The frame may:
+ * Ethernet pads short ones. */
+static __always_inline bool l4_has(const struct packet *p, __u32 bytes)
+{
+	return p->l4 + bytes <= p->l3 + p->ip_bytes;
+}
+
 static __always_inline int parse_v4(struct packet *p)
 {
 	struct iphdr *ip = packet_at(p, p->l3, struct iphdr);
@@ -165,7 +172,7 @@ static __always_inline int parse_ext_headers(struct packet *p, __u8 next)
 		if (p->l4 > PACKET_MAX_OFFSET)
 			break;
 		ext = packet_at(p, p->l4, struct ext_header);
-		if (!ext)
+		if (!ext || !l4_has(p, 8))
 			return SLUICE_R_truncated;
 		if (next == IPPROTO_FRAGMENT) {
 			parse_fragment(p, ext);
@@ -210,22 +217,13 @@ static __always_inline int parse_l3(struct packet *p)
 	return p->v6 ? parse_v6(p) : parse_v4(p);
 }
 
-/* Does the IP packet itself go on for that many bytes after its headers? The frame may:
- * Ethernet pads short ones. */
-static __always_inline bool l4_has(const struct packet *p, __u32 bytes)
-{
-	return p->l4 + bytes <= p->l3 + p->ip_bytes;
-}
-
 /* Ports of TCP and UDP; other protocols have none and need none. */
 static __always_inline int parse_l4(struct packet *p)
 {
 	if (p->flow.proto == IPPROTO_TCP) {
 		struct tcp_start *tcp = packet_at(p, p->l4, struct tcp_start);
 
-		if (!tcp)
-			return SLUICE_R_truncated;
-		if (!l4_has(p, 20))
+		if (!tcp || !l4_has(p, 20))
 			return SLUICE_R_truncated;
 		p->flow.sport = tcp->ports.source;
 		p->flow.dport = tcp->ports.dest;
@@ -234,9 +232,7 @@ static __always_inline int parse_l4(struct packet *p)
 	} else if (p->flow.proto == IPPROTO_UDP) {
 		struct ports *udp = packet_at(p, p->l4, struct ports);
 
-		if (!udp)
-			return SLUICE_R_truncated;
-		if (!l4_has(p, 8))
+		if (!udp || !l4_has(p, 8))
 			return SLUICE_R_truncated;
 		p->flow.sport = udp->source;
 		p->flow.dport = udp->dest;

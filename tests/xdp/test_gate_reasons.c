@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Each reason and each notice, at least once: the last test asks the tables of reasons.h
+ * whether one is missing here.
+ */
+#include "scene.h"
+
+#include <time.h>
+
+#define SYN4 "eth / ip4 client > shop / tcp 1000 > "
+
+static const struct scene scenes[] = {
+	PASS("no_service", "the host's own", "eth / ip4 client > gate / tcp 1000 > 22 S"),
+	PASS("l7", "a request for the daemon", "eth / ip4 client > site / tcp 1000 > 443 S",
+	     .service = BED_L7),
+	PASS("not_ip", "ARP", "eth type 0x806 / data 28"),
+	PASS("truncated", "half an IP header", SYN4 "80 S", .cut = 24),
+	PASS("malformed", "a header shorter than itself",
+	     "eth / ip4 client > shop ihl 4 / tcp 1000 > 80 S"),
+	PASS("vlan_depth", "three tags",
+	     "eth / qinq 1 / vlan 2 / vlan 3 / ip4 client > shop / tcp 1000 > 80 S"),
+	PASS("tunnel_foreign", "somebody's tunnel",
+	     "eth / ip4 client > gate / ip4 client > shop / tcp 1000 > 80 S"),
+	PASS("decap", "a balancer's tunnel",
+	     "eth gate > b1 / ip4 gate > b1 / ip4 client > shop / tcp 1000 > 80 S",
+	     .out = "eth gate > b1 / ip4 client > shop / tcp 1000 > 80 S"),
+	TX("forward", "to a backend", SYN4 "80 S",
+	   "eth gate > b1 / ip4 gate > b1 df / ip4 client > shop ttl 63 / tcp 1000 > 80 S",
+	   .service = TO_B1),
+	TX("icmp_forward", "to the owner of the flow",
+	   "eth / ip4 router > shop / icmp4 3 code 4 rest 1300 / "
+	   "ip4 shop > client / tcp8 80 > 1000",
+	   "eth gate > b1 / ip4 gate > b1 df / ip4 router > shop ttl 63 / "
+	   "icmp4 3 code 4 rest 1300 / ip4 shop > client / tcp8 80 > 1000",
+	   .service = TO_B1),
+	TX("echo", "a ping of an l4 VIP",
+	   "eth / ip4 client > shop ttl 9 / icmp4 8 id 7 seq 1 / data 56",
+	   "eth gate > client / ip4 shop > client ttl 64 / icmp4 0 id 7 seq 1 / data 56"),
+	DROP("block", "on the blocklist", "eth / ip4 bad > gate / tcp 1000 > 22 S",
+	     .lists = "block 203.0.113.0/24"),
+	DROP("land", "from itself", "eth / ip4 shop > shop / tcp 80 > 80 S"),
+	DROP("martian", "from loopback", "eth / ip4 127.0.0.1 > shop / tcp 1000 > 80 S"),
+	DROP("fragment", "the first of several",
+	     "eth / ip4 client > shop mf / tcp 1000 > 80 S / data 4"),
+	DROP("ext_headers", "more than the gate walks",
+	     "eth / ip6 client > shop / dst / dst / dst / dst / dst / dst / dst / dst / dst / "
+	     "tcp 1000 > 80 S"),
+	DROP("ttl", "its last hop", "eth / ip4 client > shop ttl 1 / tcp 1000 > 80 S"),
+	DROP("icmp_quote", "no flow of ours",
+	     "eth / ip4 router > shop / icmp4 3 / ip4 router > client / tcp8 80 > 1000"),
+	DROP("icmp_other", "a timestamp request", "eth / ip4 client > shop / icmp4 13 / data 12"),
+	DROP("no_backend", "all have gone", SYN4 "90 S"),
+	DROP("no_route", "nothing leads there", SYN4 "86 S"),
+	DROP("no_neighbor", "its MAC is not known", SYN4 "84 S"),
+	DROP("too_big", "the next wire is too narrow", SYN4 "82 A / data 1240"),
+	DROP("no_headroom", "the driver left none", SYN4 "80 S", .meta = 216),
+	DROP("decap_bad", "half a packet in the tunnel",
+	     "eth gate > b1 / ip4 gate > b1 / ip4 client > shop len 60 / tcp 1000 > 80 S"),
+	DROP("no_forwarding", "the host does not route", SYN4 "80 S",
+	     .host_does_not_forward = true),
+	PASS("no_service", "allowed: on both lists", "eth / ip4 bad > gate / tcp 1000 > 22 S",
+	     .lists = "block 203.0.113.0/24, allow 203.0.113.7", .notices = "allowed"),
+	PASS("no_service", "expired: a block whose time is over",
+	     "eth / ip4 bad > gate / tcp 1000 > 22 S", .lists = "block 203.0.113.0/24 expired",
+	     .notices = "expired"),
+};
+
+static uint32_t send_flow(const char *flags)
+{
+	static struct frame in;
+	static struct run run;
+
+	frame_printf(&in, SYN4 "80 %s", flags);
+	return scene_reason(&in, 0, &run);
+}
+
+static void notices_of_the_connection_table(void **unused)
+{
+	const __u64 *n = bed.counters->notices;
+
+	(void)unused;
+	bed_empty_conns();
+	assert_int_equal(send_flow("A"), SLUICE_R_forward);
+	assert_int_equal(n[SLUICE_N_conn_miss], 1);
+	assert_int_equal(n[SLUICE_N_conn_new], 1);
+	assert_int_equal(send_flow("A"), SLUICE_R_forward);
+	assert_int_equal(n[SLUICE_N_conn_hit], 1);
+	bed_backend(TO_B1, "b1", false, 2, true);
+	assert_int_equal(send_flow("A"), SLUICE_R_forward);
+	assert_int_equal(n[SLUICE_N_conn_stale], 1);
+
+	struct timespec now;
+
+	bed_empty_conns();
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	bed.counters->window_start_ns = now.tv_sec * 1000000000ULL + now.tv_nsec;
+	bed.counters->window_entries = 1U << 30;
+	assert_int_equal(send_flow("A"), SLUICE_R_forward);
+	assert_int_equal(n[SLUICE_N_conn_skipped], 1);
+	bed.counters->window_start_ns = 0;
+}
+
+/* Nobody reads the ring here. */
+static void events_lost_when_the_ring_is_full(void **unused)
+{
+	struct frame in;
+
+	(void)unused;
+	bed_list("block 203.0.113.7");
+	frame_parse(&in, "eth / ip4 bad > gate / tcp 1000 > 22 S");
+	assert_int_equal(bed_repeat(&in, 64 * (SLUICE_EVENTS_BYTES / sizeof(struct sluice_event))),
+			 0);
+	bed_unlist("block 203.0.113.7");
+	assert_true(bed.counters->notices[SLUICE_N_events_lost] > 0);
+}
+
+static void nothing_was_left_out(void **unused)
+{
+	(void)unused;
+	for (uint32_t i = 0; i < SLUICE_R_COUNT; i++)
+		if (!scene_saw_reason(i))
+			fail_msg("no scene ends with %s", scene_reason_name(i));
+	for (uint32_t i = 0; i < SLUICE_N_COUNT; i++)
+		if (!scene_saw_notice(i))
+			fail_msg("nothing here leads to notice %u", i);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(notices_of_the_connection_table),
+		cmocka_unit_test(events_lost_when_the_ring_is_full),
+		cmocka_unit_test(nothing_was_left_out),
+	};
+
+	return scenes_main("gate: every reason", &(struct bed_tuning){100000, 64, 0}, scenes,
+			   sizeof(scenes) / sizeof(scenes[0]), tests,
+			   sizeof(tests) / sizeof(tests[0]));
+}
