@@ -46,15 +46,26 @@ static __always_inline void checksum_v4(__u8 *ip)
 	ip[11] = sum;
 }
 
-/* A million flows from one address need more than the source ports: the rest is in dport. */
+/*
+ * A million flows from one address need more than the source ports: the rest is in dport.
+ * Source addresses are scattered, as those of a botnet are: multiplying by an odd number meets
+ * each of 2^24 (IPv4, within 10/8) or 2^32 (IPv6, bytes 2..5) once. l4.py does the same.
+ */
+#define SCATTER 0x9e3779b1U
+
 static __always_inline void vary(__u8 *src, __u8 *ports, __u32 flow)
 {
-	if (plan.by_addr) {
-		put32(src, get32(src) + flow);
-		put32(ports, get32(ports) + ((flow * 31 & 0x7fff) << 16));
+	__u32 at = flow * SCATTER;
+
+	if (!plan.by_addr) {
+		put32(ports, get32(ports) + (flow << 16) + (flow >> 16));
 		return;
 	}
-	put32(ports, get32(ports) + (flow << 16) + (flow >> 16));
+	if (plan.v6)
+		put32(src + 2, get32(src + 2) + at);
+	else
+		put32(src, get32(src) + (at & 0xffffff));
+	put32(ports, get32(ports) + ((flow * 31 & 0x7fff) << 16));
 }
 
 SEC("xdp")
@@ -68,7 +79,7 @@ int gen(struct xdp_md *ctx)
 		if ((void *)(data + GEN_MAX) > end)
 			return XDP_DROP;
 		__builtin_memcpy(data, plan.head, GEN_MAX);
-		vary(data + V6_SRC + 12, data + V6_PORTS, flow);
+		vary(data + V6_SRC, data + V6_PORTS, flow);
 		return XDP_TX;
 	}
 	if ((void *)(data + GEN_MAX - 20) > end)

@@ -25,7 +25,8 @@ CONTENDERS = ['sluice', 'xdp-filter', 'empty']
 LINK = {name: name.replace('xdp-', '') for name in CONTENDERS}
 
 ONE4, ONE6 = '10.200.0.1', 'fd00:200::1'
-FROM4, FROM6 = '10.128.0.1', 'fd00:128::1'
+FROM4, FROM6 = '10.0.0.0', 'fd00::1'  # the first of many
+SCATTER = 0x9e3779b1  # as gen.bpf.c
 VIP4, VIP6 = '198.51.100.10:80', '[2001:db8:51::10]:80'
 L7, HOST = '198.51.100.20:80', '192.0.2.1:80'
 
@@ -50,11 +51,13 @@ class Case:
         return 0 < self.blocked <= 10000
 
     def blocklist(self):
-        """Addresses; beyond the first these are as scattered as a real list."""
+        """The addresses that gen will send from."""
         if self.blocked == 1:
             return [self.src]
         first = int(ipaddress.ip_address(self.src))
-        return [str(ipaddress.ip_address(first + i)) for i in range(self.blocked)]
+        bits, shift = (32, 80) if self.v6 else (24, 0)
+        return [str(ipaddress.ip_address(first + ((n * SCATTER & (1 << bits) - 1) << shift)))
+                for n in range(self.blocked)]
 
 
 def cases():
