@@ -41,12 +41,36 @@ static const struct command commands[] = {
 	 "  -c, --config FILE    the configuration\n"
 	 "  -b, --backends       print what hosts behind its l4 services must run\n"},
 	{"block", ctl_block, "the blocklist: add, del, list, import, flush",
-	 "add|del CIDR... | list | import FILE | flush [--ttl TIME] [--reason NAME]\n"},
+	 "add CIDR... [--ttl TIME] [--reason NAME] [--force]\n"
+	 "       sluice block del CIDR...\n"
+	 "       sluice block list [--json]\n"
+	 "       sluice block import FILE... [--ttl TIME] [--reason NAME] [--skip-bad] [--force]\n"
+	 "       sluice block flush [--expired] [--reason NAME] [--yes]\n"
+	 "  -t, --ttl TIME       until then: 30s, 10m, 2h, 7d; without it, forever\n"
+	 "  -r, --reason NAME    manual, abuse, scan, flood, feed or daemon; flush: only these\n"
+	 "  -f, --force          even if it blocks your own SSH session or the default gateway\n"
+	 "  -s, --skip-bad       import: leave wrong lines out instead of importing nothing\n"
+	 "  -e, --expired        flush: only entries whose time is over\n"
+	 "  -y, --yes            flush: do not ask\n"
+	 "  -j, --json           list: for programs\n"},
 	{"allow", ctl_allow, "the allow list, which always wins: add, del, list",
-	 "add|del CIDR... | list [--ttl TIME]\n"},
-	{"flow", ctl_flow, "which backend a flow takes, and why", "SRC:PORT VIP:PORT[/tcp|udp]\n"},
-	{"why", ctl_why, "every reason to pass, drop or forward, with its count", "\n"},
-	{"events", ctl_events, "sampled dropped packets, as they happen", "\n"},
+	 "add CIDR... [--ttl TIME] [--reason NAME]\n"
+	 "       sluice allow del CIDR...\n"
+	 "       sluice allow list [--json]\n"
+	 "  -t, --ttl TIME       until then: 30s, 10m, 2h, 7d; without it, forever\n"
+	 "  -r, --reason NAME    manual, abuse, scan, flood, feed or daemon\n"
+	 "  -j, --json           list: for programs\n"},
+	{"flow", ctl_flow, "which backend a flow takes, and why",
+	 "SRC:PORT VIP:PORT[/tcp|udp] [--json]\n"
+	 "  -j, --json           for programs\n"},
+	{"why", ctl_why, "every reason to pass, drop or forward, with its count",
+	 "[REASON] [--all] [--json]\n"
+	 "  -a, --all            those that never happened, too\n"
+	 "  -j, --json           for programs: exact numbers\n"},
+	{"events", ctl_events, "sampled dropped packets, as they happen",
+	 "[--count N] [--json]\n"
+	 "  -n, --count N        end after so many; without it, on Ctrl-C\n"
+	 "  -j, --json           one object on each line\n"},
 	{"version", ctl_version, "this program, its libraries and the kernel", "\n"},
 };
 

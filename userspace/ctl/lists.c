@@ -169,14 +169,19 @@ static int add_one(const struct block_list *l, const struct block_entry *entry, 
 	bool known =
 		block_covering(l, &entry->net, &was, 1) && block_order(&was.net, &entry->net) == 0;
 	__u64 now = block_now();
+	bool same;
 	int rc = block_put(l, entry, e);
 
 	if (rc)
 		return rc;
-	printf("%c %s %s %s", known ? '~' : '+', l->name, cidr_format(&entry->net, net),
-	       lists_value(&entry->value, now, now_text));
+	same = known && memcmp(&was.value, &entry->value, sizeof(was.value)) == 0;
+	printf("%c %s %s %s",
+	       same    ? '='
+	       : known ? '~'
+		       : '+',
+	       l->name, cidr_format(&entry->net, net), lists_value(&entry->value, now, now_text));
 	if (known)
-		printf(", was %s", lists_value(&was.value, now, was_text));
+		printf(", was %s", same ? "there" : lists_value(&was.value, now, was_text));
 	putchar('\n');
 	return 0;
 }

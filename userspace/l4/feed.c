@@ -206,7 +206,7 @@ int feed_read(struct feed *f, FILE *in, const char *name, FILE *complaints, stru
 		if (rc)
 			return rc;
 	}
-	return ferror(in) ? err_set(e, EIO, "cannot read %s to its end", name) : 0;
+	return ferror(in) ? err_set(e, errno, "cannot read %s: %s", name, strerror(errno)) : 0;
 }
 
 /* ---- ranges --------------------------------------------------------------------------- */
