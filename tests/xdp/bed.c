@@ -88,7 +88,8 @@ static void await_running(const char *name)
 static void neighbours(void)
 {
 	char line[256];
-	char text[4096] = "";
+	char text[4096] = "neigh add 10.83.0.98 dev gate0 nud failed\n"
+			  "neigh add fd83::98 dev gate0 nud failed\n";
 
 	for (const struct frame_host *h = frame_hosts; h->name; h++) {
 		const char *dev = strncmp(h->v4, "10.84.", 6) == 0 ? "gate1" : "gate0";

@@ -27,7 +27,9 @@
 	X(TO_B2, 88, "b2", 4)                                                                      \
 	X(TO_GONE, 89, "b2", 4)      /* the backend is not in use */                               \
 	X(TO_NOBODY, 90, NULL, 4)    /* a table of zeros */                                        \
-	X(WITHOUT_RING, 91, NULL, 4) /* no table at all */
+	X(WITHOUT_RING, 91, NULL, 4) /* no table at all */                                         \
+	X(TO_ASKED, 92, "asked", 4)  /* its MAC was asked for in vain */                           \
+	X(TO_ASKED_6, 93, "asked", 6)
 
 /* Service ids, and ids of their backends. */
 enum {

@@ -17,6 +17,7 @@ const struct frame_host frame_hosts[] = {
 	{"b2", 0x12, "10.83.0.12", "fd83::12"},
 	{"far", 0x31, "10.84.0.31", "fd84::31"}, /* behind gate1 */
 	{"silent", 0, "10.83.0.99", "fd83::99"}, /* on the wire, but no MAC is known */
+	{"asked", 0, "10.83.0.98", "fd83::98"},  /* nor is this one's, and the kernel has asked */
 	{"lost", 0, "172.16.9.9", "fd99::9"},    /* no route goes there */
 	{"shop", 0, "198.51.100.10", "2001:db8:51::10"},
 	{"site", 0, "198.51.100.20", "2001:db8:51::20"},

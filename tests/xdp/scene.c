@@ -170,6 +170,16 @@ static void check_notices(const struct scene *s)
 				 wanted >> i & 1 ? " not" : "");
 }
 
+/* Tags do not go to another wire, and where the bed cannot say that frames came by b1's (see
+ * bed.h) it is another one. */
+static void untag(struct frame *f)
+{
+	while (f->b[12] == 0x81 || f->b[12] == 0x88) {
+		f->bytes -= 4;
+		memmove(f->b + 12, f->b + 16, f->bytes - 12);
+	}
+}
+
 static void play(const struct scene *s)
 {
 	static struct frame in, wanted;
@@ -191,6 +201,8 @@ static void play(const struct scene *s)
 	wanted = in;
 	if (s->out)
 		frame_parse(&wanted, s->out);
+	if (strcmp(s->verdict, "TX") == 0 && run.verdict == XDP_REDIRECT)
+		untag(&wanted);
 	scene_frames_equal(&run.out, &wanted);
 }
 

@@ -163,7 +163,7 @@ static void bytes_changed_at_random(void **unused)
 	unsigned met[SLUICE_R_COUNT] = {0}, reasons = 0;
 
 	(void)unused;
-	for (unsigned round = 0; round < 200000; round++) {
+	for (unsigned round = 0; round < 40000; round++) {
 		frame_parse(&in, kinds[random_next() % KINDS].in);
 		for (unsigned changes = random_next() % 4; changes > 0; changes--)
 			in.b[random_next() % in.bytes] = random_next();

@@ -163,16 +163,14 @@ static void echo_checksums_of_every_id(void **unused)
 {
 	static const char *const pings[] = {
 		"eth / ip4 client > shop / icmp4 8",
-		"eth / ip4 client > shop / icmp4 8 seq 0xffff / data 33",
-		"eth / ip6 client > shop / icmp6 128",
 		"eth / ip6 client > shop / icmp6 128 seq 0xf7ff / data 1",
 	};
 	static struct frame in;
 	static struct run run;
 
 	(void)unused;
-	for (unsigned i = 0; i < 4; i++) {
-		bool v6 = i >= 2;
+	for (unsigned i = 0; i < 2; i++) {
+		bool v6 = i == 1;
 		uint32_t l4 = v6 ? 54 : 34;
 
 		frame_parse(&in, pings[i]);
