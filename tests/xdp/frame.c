@@ -28,7 +28,7 @@ const struct frame_host frame_hosts[] = {
 	{NULL, 0, NULL, NULL},
 };
 
-static void bad(const struct builder *b, const char *what)
+static _Noreturn void bad(const struct builder *b, const char *what)
 {
 	fprintf(stderr, "frame \"%s\": %s at \"%s\"\n", b->text, what, b->cursor);
 	abort();
@@ -157,10 +157,12 @@ static void next_number(struct builder *b, const uint8_t *at, uint32_t size)
 
 static void mac(struct builder *b, uint8_t *at)
 {
+	const struct frame_host *h = NULL;
 	char w[64];
-	const struct frame_host *h;
 
-	if (!word(b, w, sizeof(w)) || !(h = host_find(w)) || !h->mac)
+	if (word(b, w, sizeof(w)))
+		h = host_find(w);
+	if (!h || !h->mac)
 		bad(b, "no host with a MAC");
 	memcpy(at, (uint8_t[]){2, 0, 0, 0, 0, h->mac}, 6);
 }
@@ -256,7 +258,7 @@ static void label(struct builder *b, uint8_t *at)
 	else if (take(b, "quoted"))
 		last(b)->label_quoted = true;
 	else
-		put32(at, (ntohl(*(uint32_t *)at) & ~0xfffffU) | number(b));
+		put_label(at, number(b));
 }
 
 static void ip6(struct builder *b, uint32_t unused)

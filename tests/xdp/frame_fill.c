@@ -2,7 +2,6 @@
 /* Lengths, checksums and flow labels of a frame's layers; each covers what follows it. */
 #include "frame_layers.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stddef.h>
 
@@ -94,7 +93,7 @@ static void fill(struct builder *b, const struct layer *l)
 		if (!l->len_given)
 			put16(at + 4, bytes - 40);
 		if (l->label_flow || l->label_quoted)
-			put32(at, (ntohl(*(uint32_t *)at) & ~0xfffffU) | flow_label(b, l));
+			put_label(at, flow_label(b, l));
 		break;
 	case TCP:
 		fill_transport(b, l, 16, IPPROTO_TCP);

@@ -39,6 +39,13 @@ static inline void put32(uint8_t *at, uint32_t v)
 	put16(at + 2, v);
 }
 
+/* The last 20 bits of an IPv6 header's first word. */
+static inline void put_label(uint8_t *ip, uint32_t label)
+{
+	ip[1] = (ip[1] & 0xf0) | (label >> 16 & 0x0f);
+	put16(ip + 2, label);
+}
+
 /* Lengths and checksums of every layer, from the last to the first. */
 void frame_fill(struct builder *b);
 
