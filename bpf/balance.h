@@ -33,11 +33,12 @@ static __always_inline struct sluice_service *vip_find(const struct packet *p)
 	return bpf_map_lookup_elem(&vips, &key);
 }
 
-static __always_inline bool backend_take(struct packet *p, __u32 id)
+/* NULL when no backend has this id (any more). 0 is nobody's. */
+static __always_inline const struct sluice_backend *backend_find(__u32 id)
 {
-	p->to = bpf_map_lookup_elem(&backends, &id);
-	p->backend = id;
-	return p->to && p->to->in_use;
+	struct sluice_backend *b = bpf_map_lookup_elem(&backends, &id);
+
+	return b && b->in_use ? b : NULL;
 }
 
 /* At most conn_rate entries in a second on this CPU, so that a flood cannot push the flows
@@ -80,16 +81,20 @@ static __always_inline void conn_insert(struct packet *p)
 static __always_inline bool conn_find(struct packet *p)
 {
 	struct sluice_conn *conn = bpf_map_lookup_elem(&conns, &p->flow);
+	const struct sluice_backend *to;
 
 	if (!conn) {
 		notice(p, SLUICE_N_conn_miss);
 		return false;
 	}
-	if (!backend_take(p, conn->backend) || p->to->generation != conn->generation) {
+	to = backend_find(conn->backend);
+	if (!to || to->generation != conn->generation) {
 		notice(p, SLUICE_N_conn_stale);
 		return false;
 	}
 	notice(p, SLUICE_N_conn_hit);
+	p->to = to;
+	p->backend = conn->backend;
 	return true;
 }
 
@@ -102,7 +107,11 @@ static __always_inline bool ring_find(struct packet *p, const struct sluice_serv
 	if (!ring)
 		return false;
 	backend = bpf_map_lookup_elem(ring, &slot);
-	return backend && *backend && backend_take(p, *backend);
+	if (!backend)
+		return false;
+	p->backend = *backend;
+	p->to = backend_find(p->backend);
+	return p->to;
 }
 
 /* Sets p->backend and p->to. */
@@ -110,10 +119,8 @@ static __always_inline int backend_choose(struct packet *p, const struct sluice_
 {
 	if (conn_find(p))
 		return NEXT;
-	if (!ring_find(p, s)) {
-		p->backend = 0;
+	if (!ring_find(p, s))
 		return SLUICE_R_no_backend;
-	}
 	conn_insert(p);
 	return NEXT;
 }

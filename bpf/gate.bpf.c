@@ -35,7 +35,7 @@ static __always_inline int serve(struct packet *p)
 		return SLUICE_R_l7;
 	if (p->first_fragment)
 		return SLUICE_R_fragment;
-	if (!p->quoted && (why = guard_forward(p)) != NEXT)
+	if ((why = guard_forward(p)) != NEXT)
 		return why;
 	if ((why = backend_choose(p, s)) != NEXT)
 		return why;

@@ -108,6 +108,16 @@ static void an_event_tells_the_packet(void **unused)
 	assert_memory_equal(&e->flow, &flow, sizeof(flow));
 }
 
+static void no_backend_is_named_when_there_is_none(void **unused)
+{
+	(void)unused;
+	send_times("eth / ip4 client > shop / tcp 1000 > 90 S", 1);
+	read_events();
+	assert_int_equal(n_events, 1);
+	assert_int_equal(events[0].reason, SLUICE_R_no_backend);
+	assert_int_equal(events[0].backend, 0);
+}
+
 /* What is not known yet is zero, not what was in the ring before. */
 static void an_event_of_a_blocked_packet_has_no_ports(void **unused)
 {

@@ -180,6 +180,12 @@ static const struct scene scenes[] = {
 	     "eth / ip4 client > mixed / tcp 1000 > 443 S", .service = BED_L7),
 	PASS("no_service", "another protocol", "eth / ip4 client > shop proto 132 / data 20"),
 	PASS("no_service", "v6: no next header", "eth / ip6 client > shop next 59 / data 8"),
+	PASS("malformed", "a length shorter than its header",
+	     "eth / ip4 client > shop len 23 options 4 / tcp 1000 > 80 S"),
+	PASS("malformed", "another version than the frame says",
+	     "eth / ip4 client > shop version 6 / tcp 1000 > 80 S"),
+	PASS("malformed", "v6: another version than the frame says",
+	     "eth / ip6 client > shop version 4 / tcp 1000 > 80 S"),
 	PASS("malformed", "an IPv4 VIP in IPv6's clothes",
 	     "eth / ip6 client > ::ffff:198.51.100.10 / tcp 1000 > 80 S"),
 

@@ -146,6 +146,12 @@ static const struct scene scenes[] = {
 	     .lists = "block 203.0.113.7 expired, block 203.0.113.0/24 expired, "
 		      "block 203.0.0.0/16 expired, block 203.0.0.0/8 later",
 	     .notices = "expired"),
+	PASS("no_service", "its address is over and allowed, its network is not over", FROM4,
+	     .lists = BAD4 ", block 203.0.113.7 expired, allow 203.0.113.7",
+	     .notices = "allowed expired"),
+	PASS("no_service", "v6: its address is over and allowed, its network is not over", FROM6,
+	     .lists = BAD6 ", block 2001:db8:bad::7 expired, allow 2001:db8:bad::7",
+	     .notices = "allowed expired"),
 	PASS("no_service", "its address was allowed, its network still is", FROM4,
 	     .lists = BAD4 ", allow 203.0.113.7 expired, allow 203.0.0.0/16",
 	     .notices = "allowed expired"),
