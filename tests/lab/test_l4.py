@@ -249,3 +249,10 @@ def test_status_names_services_backends_and_counts(gate):
     text = gate.balancer.sluice('status').stdout
     for word in ('eth0', 'native', 'shop', 'site', 'b1', 'b2', 'b3', VIP4, '10.83.0.12'):
         assert word in text, text
+
+
+def test_why_explains_and_counts(gate):
+    gate.ask(VIP4)
+    text = gate.balancer.sluice('why', '--all').stdout
+    line = next(l for l in text.splitlines() if re.search(r'\bforward\b', l))
+    assert 'sent to a backend' in line and re.search(r'\b[1-9]', line), text
