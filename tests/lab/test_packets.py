@@ -178,6 +178,38 @@ def test_odd_packets_have_their_reason(gate, wire, reason):
         c.awaits(reason)
 
 
+def test_what_does_not_fit_the_tunnels_path_is_counted(gate, wire, ether):
+    """A forwarding kernel heeds a route's MTU only when it is locked; so does the gate."""
+    routes = [['ip', 'route'], '10.83.0.11'], [['ip', 'route'], '10.83.0.12'], \
+        [['ip', '-6', 'route'], 'fd83::13']
+    for ip, backend in routes:
+        gate.balancer.run(*ip, 'add', backend, 'dev', 'eth0', 'mtu', 'lock', '1500')
+    try:
+        with Counted(gate.balancer) as c:
+            packet = IP(src=CLIENT4, dst=VIP4, flags='DF') / TCP(sport=33000, dport=80, flags='A')
+            wire.send(ether / packet / Raw(b'x' * 1400))
+            c.awaits('forward')
+            wire.send(ether / packet / Raw(b'x' * 1460))
+            c.awaits('too_big')
+    finally:
+        for ip, backend in routes:
+            gate.balancer.run(*ip, 'del', backend, 'dev', 'eth0')
+
+
+def test_dropped_packets_show_up_as_events(gate, wire, ether):
+    """One of 64 is sampled: 64 of them hold at least one."""
+    events = gate.balancer.start('sluice', 'events')
+    with Counted(gate.balancer) as c:
+        def shown():
+            for sport in range(64):
+                wire.send(ether / IP(src=STRANGER4, dst=VIP4) / TCP(sport=sport, dport=80))
+            assert events.ended() is None, events.said()
+            return STRANGER4 in events.said() and 'block' in events.said()
+        await_until(shown, 'an event names the stranger')
+        assert c.block >= 64
+    events.kill()
+
+
 def test_frames_cut_anywhere_harm_nobody(gate, wire, ether):
     whole = [bytes(ether / Dot1Q(vlan=5) / with_options(IP(src=CLIENT4, dst=VIP4)) /
                    TCP(dport=80)),
