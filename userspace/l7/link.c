@@ -53,6 +53,14 @@ static void link_fail(struct link *l)
 	l->readable = l->writable = false;
 }
 
+void link_probe(struct link *l)
+{
+	char byte;
+
+	if (recv(l->fd, &byte, 1, MSG_PEEK) < 0 && errno != EAGAIN && errno != EINTR)
+		link_fail(l);
+}
+
 size_t link_read(struct link *l)
 {
 	uint32_t room = buf_room(&l->in);
@@ -93,10 +101,13 @@ size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0) {
 		l->writable = false;
-		if (errno != EAGAIN)
-			link_fail(l);
+		if (errno != EAGAIN) {
+			l->broken = l->readable = true;
+			l->error = errno;
+		}
 		return 0;
 	}
+	l->sent += (uint64_t)sent;
 	if ((size_t)sent < own + n)
 		l->writable = false;
 	of_own = (size_t)sent < own ? (uint32_t)sent : own;

@@ -8,6 +8,7 @@
 #define L7_LINK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <event2/event.h>
@@ -21,8 +22,10 @@ struct link {
 	bool writable;
 	bool hangup; /* the peer has sent FIN; it may stand behind unread bytes */
 	bool eof;    /* FIN was read */
-	bool failed; /* a call failed; error tells how */
+	bool failed; /* reading failed; error tells how */
+	bool broken; /* sending failed, likewise; what has arrived can still be read */
 	int error;
+	uint64_t sent;  /* bytes so far */
 	struct buf in;  /* received, not yet used */
 	struct buf out; /* to be sent */
 	struct event event;
@@ -37,6 +40,9 @@ void link_close(struct link *l, struct buf_pool *pool, bool reset);
 
 /* Takes note of what the event loop said. */
 void link_ready(struct link *l, short what);
+
+/* Asks whether the peer has reset the connection, without reading: sets failed if so. */
+void link_probe(struct link *l);
 
 /* Reads into l->in, which has room (else asserts). Bytes read, 0 when there is none to be had
  * now: see readable, eof and failed. */

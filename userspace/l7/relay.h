@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One body on its way from one connection to another: read, its framing checked, sent, in
+ * the framing that the receiver was told. Holds at most one buffer on each side, so a slow
+ * receiver slows the sender down. Content goes out from where it was read, together with
+ * what waits in front of it; only content that is to be chunked is copied.
+ */
+#ifndef L7_RELAY_H
+#define L7_RELAY_H
+
+#include "l7/body.h"
+#include "l7/link.h"
+
+#define RELAY_TURNS 16 /* buffers in one go, before other connections have theirs */
+
+struct relay {
+	struct body body;
+	bool chunk;    /* the receiver gets chunks */
+	bool ended;    /* the body's last byte was read; private */
+	uint32_t held; /* content at the front of src->in, already checked; private */
+};
+
+enum relay_result {
+	RELAY_WAIT,     /* for one of the links */
+	RELAY_TURN,     /* there may be more to do, after others */
+	RELAY_DONE,     /* all of it was sent; what src->in holds is not of this body */
+	RELAY_BAD,      /* the sender's framing is wrong */
+	RELAY_SRC_GONE, /* the sender's end came too early; what was read before is sent */
+	RELAY_DST_GONE, /* the receiver takes no more */
+	RELAY_NO_MEMORY,
+};
+
+void relay_init(struct relay *r, enum http1_body kind, uint64_t content_length, bool chunk);
+
+/* Moves what can be moved now. keep: see link_send. */
+enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst,
+			     struct buf_pool *pool, bool keep);
+
+/* The whole body was read, if maybe not sent. */
+bool relay_read_all(const struct relay *r);
+
+/* After relay_read_all: moves what is unsent from src->in to dst->out, so that src is free
+ * for other work. False when dst->out cannot be made large enough. */
+bool relay_settle(struct relay *r, struct link *src, struct link *dst, struct buf_pool *pool);
+
+#endif

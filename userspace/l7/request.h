@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A client's connection and the request on it, from the first byte to the log line. The way
+ * is a table of steps, each of which does what it can and says how to go on:
+ *
+ *   HEAD -> CONNECT -> EXCHANGE -> RESPOND -> FLUSH -+-> HEAD (the next request)
+ *     |        |          |                     ^    +-> LINGER -> closed
+ *     +--------+----------+-- an own answer ----+
+ *
+ * request.c knows the client's side, exchange.c the backend's.
+ */
+#ifndef L7_REQUEST_H
+#define L7_REQUEST_H
+
+#include "l7/relay.h"
+#include "l7/upstream.h"
+
+#define REQUEST_TRIES   4    /* backends asked for one request */
+#define REQUEST_INTERIM 16   /* 1xx answers to one request; more are the backend's mistake */
+#define LINGER_MS       2000 /* for a client to stop sending, once it was told why */
+
+enum request_step {
+	STEP_HEAD,     /* reading a request head */
+	STEP_CONNECT,  /* reaching a backend */
+	STEP_EXCHANGE, /* sending the request, reading the response head */
+	STEP_RESPOND,  /* sending the response, and the rest of the request */
+	STEP_FLUSH,    /* the response is in client.out */
+	STEP_LINGER,   /* reading what nobody wants, so that the answer is not lost in a reset */
+	STEP_COUNT,
+};
+
+/* What a step says. */
+enum go {
+	GO,   /* on, with the step that is set now */
+	WAIT, /* for an event */
+	TURN, /* go on after other connections had their turn */
+	END,  /* the connection is over */
+};
+
+struct client {
+	struct link link;
+	struct timer timer;
+	TAILQ_ENTRY(client) entry; /* of requests.busy or .idle */
+	struct requests *owner;
+	const struct conf_service *service;
+	struct endpoint peer;
+	char peer_text[ADDR_TEXT];
+	enum request_step step;
+	bool idle;           /* in requests.idle: kept open, without a byte of a next request */
+	unsigned n_requests; /* begun on this connection */
+	size_t scanned;      /* of the head being read, the client's or the backend's */
+
+	/* The request. Zero in between. */
+	struct buf head; /* as it goes to a backend, while there is no connection */
+	struct buf note; /* its own words, for the access log */
+	enum http1_method method;
+	uint8_t minor;
+	bool close;     /* the connection ends with this request */
+	bool replay;    /* may be sent again: idempotent, without a body */
+	bool up_done;   /* the whole request was sent */
+	bool answering; /* a final response was begun */
+	bool until_end; /* its end is the connection's end */
+	bool reset;     /* end by RST: what was sent must not look whole */
+	bool fresh;     /* no pooled connection: one has failed already */
+	bool keep_upstream;
+	uint8_t retries, n_tried, n_interim;
+	struct backend *tried[REQUEST_TRIES];
+	struct upstream *upstream;
+	struct relay up, down;
+	uint64_t progress; /* bytes moved, when the timer was set */
+
+	/* for the access log */
+	unsigned status;
+	enum access_reason reason;
+	struct backend *backend;                               /* the last one asked */
+	uint64_t began_ms, connect_ms, connected_ms, first_ms; /* thread time; 0 = did not happen */
+	uint64_t sent_before;                                  /* link.sent when it began */
+};
+
+struct requests {
+	struct thread *thread;
+	struct upstreams upstreams;
+	TAILQ_HEAD(, client) busy, idle; /* idle: the one that waits longest first */
+	unsigned n;                      /* in both */
+};
+
+/* 0 or -ENOMEM; requests_fini either way. */
+int requests_init(struct requests *rs, struct thread *thread);
+void requests_fini(struct requests *rs);
+
+/* Takes fd, a new connection to service. */
+void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
+		    const struct conf_service *service);
+
+/* Closes the connection that is idle for longest; false if none is. */
+bool requests_reclaim(struct requests *rs);
+/* The thread drains: idle connections are closed, the others end with their request. */
+void requests_drain(struct requests *rs);
+
+/* ---- between request.c and exchange.c ------------------------------------------------- */
+
+/* Takes the steps that can be taken now; c may be gone afterwards. */
+void request_drive(struct client *c);
+
+/* Ends the request with an answer of the proxy's own; if an answer was begun, breaks it off. */
+enum go request_fail(struct client *c, unsigned status, enum access_reason reason);
+/* The same, without an answer. */
+enum go request_abort(struct client *c, enum access_reason reason);
+
+/* Waits; the timer starts over whenever bytes have moved. */
+enum go request_wait(struct client *c, uint32_t ms);
+
+enum go exchange_connect(struct client *c);
+enum go exchange_send(struct client *c);
+enum go exchange_respond(struct client *c);
+/* The time for one of these steps is over. */
+enum go exchange_timeout(struct client *c);
+/* A connection in use has an event. */
+void exchange_ready(struct upstream *u);
+
+#endif

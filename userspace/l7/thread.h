@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the rooms of one worker thread share: its loop, its memory, its clock. Nothing here
+ * is touched by another thread.
+ */
+#ifndef L7_THREAD_H
+#define L7_THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+
+#include "base/span.h"
+#include "conf/conf.h"
+#include "l7/access.h"
+#include "l7/buf.h"
+#include "l7/http1.h"
+#include "l7/wheel.h"
+
+#define THREAD_DATE 40 /* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" and a NUL */
+
+struct thread {
+	const struct conf *conf; /* borrowed */
+	struct event_base *base;
+	struct buf_pool pool;
+	struct wheel wheel;
+	struct access access;
+	struct http1_head head; /* the last one parsed; for the caller of the parser alone */
+	uint64_t now_ms;        /* CLOCK_MONOTONIC_COARSE, as of this turn of the loop */
+	long date_second;
+	char date[THREAD_DATE];
+	bool draining;
+};
+
+/* 0 or -ENOMEM. */
+int thread_init(struct thread *t, const struct conf *conf, int access_log);
+void thread_fini(struct thread *t);
+
+/* Renews now_ms; each callback of the loop begins with it. */
+void thread_clock(struct thread *t);
+/* The Date field with its CRLF (RFC 9110 section 6.6.1). Valid until the next call. */
+struct span thread_date(struct thread *t);
+
+#endif

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: the worker's threads. The main thread carries no traffic: it waits for the keeper's
+ * word and for the threads. They share nothing but the configuration and two flags.
+ */
+#include "l7/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "l7/listen.h"
+
+struct crewman {
+	struct thread thread;
+	struct requests requests;
+	struct listen listen;
+	struct event wake, tick;
+	int wake_fd; /* eventfd: drain */
+	uint64_t drain_end;
+	pthread_t id;
+	bool started;
+	struct worker *worker;
+};
+
+struct worker {
+	const struct worker_start *start;
+	struct crewman *crew;
+	atomic_bool drain;
+	int done_fd; /* eventfd: each thread that ends adds one */
+};
+
+/* ---- a thread ------------------------------------------------------------------------- */
+
+static void end_if_done(struct crewman *m)
+{
+	if (m->thread.draining && (m->requests.n == 0 || m->thread.now_ms >= m->drain_end))
+		event_base_loopbreak(m->thread.base);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct crewman *m = arg;
+
+	(void)fd, (void)what;
+	thread_clock(&m->thread);
+	wheel_turn(&m->thread.wheel, m->thread.now_ms);
+	access_flush(&m->thread.access);
+	end_if_done(m);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct crewman *m = arg;
+	uint64_t n;
+
+	(void)what;
+	if (read(fd, &n, sizeof(n)) < 0 || !atomic_load(&m->worker->drain) || m->thread.draining)
+		return;
+	thread_clock(&m->thread);
+	m->drain_end = m->thread.now_ms + m->thread.conf->drain_ms;
+	listen_drain(&m->listen);
+	requests_drain(&m->requests);
+	end_if_done(m);
+}
+
+static void *thread_main(void *arg)
+{
+	struct crewman *m = arg;
+	const uint64_t one = 1;
+
+	event_base_dispatch(m->thread.base);
+	requests_fini(&m->requests);
+	access_flush(&m->thread.access);
+	if (write(m->worker->done_fd, &one, sizeof(one)) < 0)
+		log_err("a thread cannot tell that it has ended: %s", strerror(errno));
+	return NULL;
+}
+
+static int crewman_init(struct crewman *m, struct worker *w, unsigned index)
+{
+	static const struct timeval period = {.tv_usec = WHEEL_MS * 1000};
+	const struct worker_start *s = w->start;
+	int rc;
+
+	m->worker = w;
+	m->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	rc = m->wake_fd < 0 ? -errno : thread_init(&m->thread, s->conf, s->access_log);
+	rc = rc ? rc : requests_init(&m->requests, &m->thread);
+	rc = rc ? rc : listen_init(&m->listen, &m->requests, s->listeners, s->n_listeners, index);
+	if (rc)
+		return rc;
+	if (event_assign(&m->wake, m->thread.base, m->wake_fd, EV_READ | EV_PERSIST, on_wake, m) ||
+	    event_assign(&m->tick, m->thread.base, -1, EV_PERSIST, on_tick, m) ||
+	    event_add(&m->wake, NULL) || event_add(&m->tick, &period))
+		return -ENOMEM;
+	return 0;
+}
+
+static void crewman_fini(struct crewman *m)
+{
+	if (m->started)
+		pthread_join(m->id, NULL);
+	if (m->requests.thread) {
+		requests_fini(&m->requests);
+		listen_fini(&m->listen);
+	}
+	thread_fini(&m->thread);
+	if (m->worker && m->wake_fd >= 0)
+		close(m->wake_fd);
+}
+
+/* ---- the process ---------------------------------------------------------------------- */
+
+static int threads_start(struct worker *w)
+{
+	unsigned n = w->start->threads;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < n; i++)
+		rc = crewman_init(&w->crew[i], w, i);
+	/* None runs before all can: a queue that nobody reads would hold connections back. */
+	for (unsigned i = 0; rc == 0 && i < n; i++) {
+		rc = -pthread_create(&w->crew[i].id, NULL, thread_main, &w->crew[i]);
+		w->crew[i].started = rc == 0;
+	}
+	return rc;
+}
+
+static void drain(struct worker *w)
+{
+	const uint64_t one = 1;
+
+	if (atomic_exchange(&w->drain, true))
+		return;
+	for (unsigned i = 0; i < w->start->threads; i++)
+		if (w->crew[i].started && write(w->crew[i].wake_fd, &one, sizeof(one)) < 0)
+			log_err("cannot wake a thread: %s", strerror(errno));
+}
+
+/* Until all threads have ended. */
+static void follow_keeper(struct worker *w)
+{
+	struct pollfd fds[2] = {{.fd = w->done_fd, .events = POLLIN},
+				{.fd = w->start->control, .events = POLLIN}};
+	struct worker_msg msg;
+	uint64_t ended = 0, n;
+
+	while (ended < w->start->threads) {
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[0].revents && read(w->done_fd, &n, sizeof(n)) == sizeof(n))
+			ended += n;
+		if (!fds[1].revents)
+			continue;
+		/* Without a keeper, and when it talks nonsense, there is nothing to stay for. */
+		if (recv(w->start->control, &msg, sizeof(msg), MSG_DONTWAIT) != sizeof(msg) ||
+		    msg.size != sizeof(msg) || msg.type != WORKER_MSG_DRAIN)
+			log_debug("the keeper is gone: draining");
+		fds[1].fd = -1;
+		drain(w);
+	}
+}
+
+int worker_run(const struct worker_start *start)
+{
+	const struct worker_msg ready = {.type = WORKER_MSG_READY, .size = sizeof(ready)};
+	struct worker w = {.start = start,
+			   .crew = calloc(start->threads, sizeof(*w.crew)),
+			   .done_fd = eventfd(0, EFD_CLOEXEC)};
+	int rc = w.crew && w.done_fd >= 0 ? threads_start(&w) : -ENOMEM;
+
+	if (rc == 0 && send(start->control, &ready, sizeof(ready), MSG_NOSIGNAL) != sizeof(ready))
+		log_debug("the keeper is gone: draining");
+	if (rc == 0)
+		follow_keeper(&w);
+	else
+		log_err("cannot start: %s", strerror(-rc));
+	drain(&w);
+	for (unsigned i = 0; w.crew && i < start->threads; i++)
+		crewman_fini(&w.crew[i]);
+	free(w.crew);
+	if (w.done_fd >= 0)
+		close(w.done_fd);
+	return rc ? 1 : 0;
+}
