@@ -165,9 +165,13 @@ static void a_full_ring_loses_and_counts(void **unused)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(one_of_so_many_drops),        TEST(reasons_are_sampled_apart),
-		TEST(an_event_tells_the_packet),   TEST(an_event_of_a_blocked_packet_has_no_ports),
-		TEST(what_goes_on_is_not_sampled), TEST(a_full_ring_loses_and_counts),
+		TEST(one_of_so_many_drops),
+		TEST(reasons_are_sampled_apart),
+		TEST(an_event_tells_the_packet),
+		TEST(no_backend_is_named_when_there_is_none),
+		TEST(an_event_of_a_blocked_packet_has_no_ports),
+		TEST(what_goes_on_is_not_sampled),
+		TEST(a_full_ring_loses_and_counts),
 	};
 
 	return scenes_main("gate: events", &(struct bed_tuning){100000, EVERY, 0}, NULL, 0, tests,
