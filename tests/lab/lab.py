@@ -5,6 +5,7 @@ A socket opened by Host.socket belongs to that host's network, yet is used from 
 process, so a test is one story told in one place. Waiting is always for an event, with a
 deadline that only a broken system meets.
 """
+import collections
 import ctypes
 import json
 import os
@@ -40,6 +41,9 @@ def await_until(happened, what, timeout=DEADLINE):
             return result
         assert time.monotonic() < deadline, f'never happened: {what}'
         time.sleep(0.02)
+
+
+Process = collections.namedtuple('Process', 'pid ppid user')
 
 
 class Failed(AssertionError):
@@ -78,7 +82,14 @@ class Host:
 
     def pids(self, program):
         """Processes of that name there, as that host counts them."""
-        return [int(p) for p in self.run('pgrep', '-x', program, check=False).stdout.split()]
+        return [row.pid for row in self.processes(program)]
+
+    def processes(self, program):
+        """The same with parent and user. A killed one may wait for its parent, outside of this
+        host, to take note of its end: it does not count."""
+        rows = self.run('ps', '-o', 'pid=,ppid=,user=,stat=', '-C', program, check=False).stdout
+        return [Process(int(pid), int(ppid), user)
+                for pid, ppid, user, state in map(str.split, rows.splitlines()) if state[0] != 'Z']
 
     # -- sockets ------------------------------------------------------------------------
 

@@ -154,18 +154,17 @@ def test_malformed_requests_reach_no_backend(gate, site_daemon):
 
 def workers(lab):
     """(keeper, worker) as the balancer counts processes."""
-    tree = [line.split() for line in
-            lab.balancer.run('ps', '-o', 'pid=,ppid=,user=', '-C', 'sluiced').stdout.splitlines()]
-    pids = {row[0] for row in tree}
-    keeper = next(row for row in tree if row[1] not in pids)
-    worker = next(row for row in tree if row[1] == keeper[0])
+    tree = lab.balancer.processes('sluiced')
+    pids = {row.pid for row in tree}
+    keeper = next(row for row in tree if row.ppid not in pids)
+    worker = next(row for row in tree if row.ppid == keeper.pid)
     return keeper, worker
 
 
 def test_the_worker_has_no_privilege(gate, site_daemon):
     keeper, worker = workers(gate)
-    assert keeper[2] == 'root' and worker[2] == 'nobody'
-    status = gate.balancer.run('cat', f'/proc/{worker[0]}/status').stdout
+    assert keeper.user == 'root' and worker.user == 'nobody'
+    status = gate.balancer.run('cat', f'/proc/{worker.pid}/status').stdout
     assert re.search(r'CapEff:\s+0+$', status, re.M) and re.search(r'NoNewPrivs:\s+1', status)
 
 
@@ -187,11 +186,11 @@ def test_the_gate_goes_on_without_the_daemon(gate, site_daemon):
 
 def test_a_killed_worker_comes_back(gate, site_daemon):
     _, worker = workers(gate)
-    gate.balancer.run('kill', '-9', worker[0])
+    gate.balancer.run('kill', '-9', worker.pid)
 
     def answers():
         try:
-            return workers(gate)[1][0] != worker[0] and gate.ask(SITE4).status == 200
+            return workers(gate)[1].pid != worker.pid and gate.ask(SITE4).status == 200
         except (OSError, AssertionError, StopIteration):
             return False
     await_until(answers, 'another worker answers')
@@ -207,7 +206,7 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(gate, site_daemon):
         assert first.startswith(b'HTTP/1.1 200 ')
         reader = threading.Thread(target=lambda: result.append(read_all(s)))
         reader.start()
-        gate.balancer.run('kill', '-TERM', workers(gate)[0][0])
+        gate.balancer.run('kill', '-TERM', workers(gate)[0].pid)
 
         def refuses():
             try:

@@ -331,10 +331,13 @@ static bool parse_vip(struct endpoint *ep, uint8_t *proto, const char *text)
 static int parse_flow(struct sluice_flow *flow, const char *from, const char *to)
 {
 	struct endpoint src, dst;
+	bool from_good, to_good;
 	uint8_t proto;
 
-	/* Not ||: both are told. */
-	if (!parse_end(&src, from) | !parse_vip(&dst, &proto, to))
+	/* Both are told. */
+	from_good = parse_end(&src, from);
+	to_good = parse_vip(&dst, &proto, to);
+	if (!from_good || !to_good)
 		return CTL_USAGE;
 	if (addr_is_v4(&src.addr) != addr_is_v4(&dst.addr))
 		return ctl_usage("%s and %s are of two families; a flow has one", from, to);
