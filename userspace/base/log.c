@@ -43,8 +43,10 @@ static void line_emit(enum log_level level, const char *text)
 		return;
 	}
 	len = snprintf(line, sizeof(line), "%s: %s: %s\n", out.program, names[level], text);
-	if (len >= (int)sizeof(line))
+	if (len >= (int)sizeof(line)) {
 		len = sizeof(line) - 1;
+		line[len - 1] = '\n';
+	}
 	/* A log that cannot be written has nowhere to be reported. */
 	if (write(STDERR_FILENO, line, (size_t)len) < 0)
 		return;
@@ -58,7 +60,8 @@ static void log_va(enum log_level level, const char *suffix, const char *fmt, va
 
 	if (level > out.most)
 		return;
-	vsnprintf(text, sizeof(text), fmt, ap);
+	/* The suffix has its room, however long the line. */
+	vsnprintf(text, sizeof(text) - strlen(suffix), fmt, ap);
 	len = strlen(text);
 	snprintf(text + len, sizeof(text) - len, "%s", suffix);
 	for (char *p = text; *p; p++) {
