@@ -103,7 +103,7 @@ static const struct setting service_settings[] = {
 	U32("body_timeout", MS, S, body_ms, 60000, 1, 24 * HOUR),
 	U32("idle_timeout", MS, S, idle_ms, 75000, 1, 24 * HOUR),
 	U32("upstream_idle_timeout", MS, S, upstream_idle_ms, 60000, 1, 24 * HOUR),
-	U32("upstream_idle_max", COUNT, S, upstream_idle_max, 32, 0, 100000),
+	U32("upstream_idle_max", COUNT, S, upstream_idle_max, 1024, 0, 100000),
 	U32("max_head", BYTES, S, max_head, 32768, 1024, 65536),
 	U32("max_fields", COUNT, S, max_fields, 100, 1, 256),
 	U64("max_body", BYTES, S, max_body, 1ULL << 30, 0, 1ULL << 60),

@@ -56,7 +56,7 @@ struct conf_service {
 	uint32_t body_ms;           /* the longest silence within a body, either side: 60s */
 	uint32_t idle_ms;           /* a kept-alive client connection without a request: 75s */
 	uint32_t upstream_idle_ms;  /* a pooled upstream connection: 60s */
-	uint32_t upstream_idle_max; /* pooled connections per backend and thread: 32 */
+	uint32_t upstream_idle_max; /* pooled connections per backend and thread: 1024 */
 	uint32_t max_head;          /* bytes of a request or response head: 32k, at most 64k */
 	uint32_t max_fields;        /* header fields of a message: 100, at most 256 */
 	uint64_t max_body;          /* bytes of a request body: 1g; 0 = no limit */

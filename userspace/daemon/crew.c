@@ -49,7 +49,8 @@ static unsigned threads_wanted(const struct conf *c)
 	return n < CONF_MAX_THREADS ? n : CONF_MAX_THREADS;
 }
 
-/* Two for each client connection, the pooled ones to backends, and a thread's own few. */
+/* Two for each client connection, the pooled ones to backends (no more than clients, see
+ * upstream.h), and a thread's own few. */
 static rlim_t files_wanted(const struct conf *c, unsigned threads)
 {
 	uint64_t pooled = 0, sockets = 1;
@@ -62,6 +63,8 @@ static rlim_t files_wanted(const struct conf *c, unsigned threads)
 		pooled += (uint64_t)s->n_backends * s->upstream_idle_max;
 		sockets += s->n_listens;
 	}
+	if (pooled > c->max_connections)
+		pooled = c->max_connections;
 	return threads * (2ULL * c->max_connections + pooled + sockets + 16) + 64;
 }
 

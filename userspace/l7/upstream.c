@@ -171,6 +171,7 @@ static void unpool(struct upstream *u)
 {
 	TAILQ_REMOVE(&u->backend->pooled, u, entry);
 	u->backend->n_pooled--;
+	u->backend->owner->n_pooled--;
 	wheel_stop(&u->timer);
 }
 
@@ -193,7 +194,8 @@ void upstream_put(struct upstream *u)
 	struct thread *t = b->owner->thread;
 
 	assert(buf_len(&u->link.in) == 0);
-	if (b->n_pooled >= b->service->upstream_idle_max || t->draining) {
+	if (b->n_pooled >= b->service->upstream_idle_max ||
+	    b->owner->n_pooled >= t->conf->max_connections || t->draining) {
 		upstream_close(u);
 		return;
 	}
@@ -202,6 +204,7 @@ void upstream_put(struct upstream *u)
 	buf_release(&t->pool, &u->link.out);
 	TAILQ_INSERT_HEAD(&b->pooled, u, entry);
 	b->n_pooled++;
+	b->owner->n_pooled++;
 	wheel_set(&t->wheel, &u->timer, t->now_ms + b->service->upstream_idle_ms);
 }
 

@@ -36,6 +36,7 @@ struct backend {
 
 struct upstreams {
 	struct thread *thread;
+	uint32_t n_pooled;                 /* of all backends; at most conf->max_connections */
 	struct backend **services;         /* [service index][backend index] */
 	void (*ready)(struct upstream *u); /* a connection in use has an event */
 };
