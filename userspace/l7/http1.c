@@ -28,6 +28,11 @@ int http1_head_end(const char *buf, size_t len, size_t *scanned, size_t max_line
 	size_t most = len < limits->max_head ? len : limits->max_head;
 	size_t at = *scanned;
 
+	if (max_line > limits->max_head)
+		max_line = limits->max_head;
+	/* Before what is behind it, as if the bytes came one by one. */
+	if (most >= max_line && !memchr(buf, '\n', max_line))
+		return -2;
 	for (;;) {
 		const char *lf = at < most ? memchr(buf + at, '\n', most - at) : NULL;
 		size_t i;
@@ -37,16 +42,11 @@ int http1_head_end(const char *buf, size_t len, size_t *scanned, size_t max_line
 		i = (size_t)(lf - buf);
 		if (i == 0 || buf[i - 1] != '\r')
 			return -1;
-		/* Lines are asked in order, so the first one's length is known here. */
-		if (i >= max_line && !memchr(buf, '\n', max_line))
-			return -2;
 		if (i >= 3 && buf[i - 2] == '\n')
 			return (int)i + 1;
 		at = i + 1;
 	}
 	*scanned = at > most ? at : most;
-	if (most >= max_line && !memchr(buf, '\n', max_line))
-		return -2;
 	return len >= limits->max_head ? -3 : 0;
 }
 
@@ -82,10 +82,12 @@ static bool length_parse(uint64_t *out, struct span v)
 	if (v.len == 0)
 		return false;
 	for (size_t i = 0; i < v.len; i++) {
-		if (v.p[i] < '0' || v.p[i] > '9' || n > (INT64_MAX - 9) / 10)
+		if (v.p[i] < '0' || v.p[i] > '9' || n > INT64_MAX / 10)
 			return false;
 		n = n * 10 + (uint64_t)(v.p[i] - '0');
 	}
+	if (n > INT64_MAX)
+		return false;
 	*out = n;
 	return true;
 }
@@ -112,14 +114,17 @@ static bool list_next(struct span *list, struct span *element)
 	return false;
 }
 
-/* Codings in order; a second Transfer-Encoding field goes on where the first ended. */
+/* Codings in order; a second Transfer-Encoding field goes on where the first ended. Empty
+ * elements, fine in other lists, are how this one is hidden from somebody. */
 static void coding_parse(struct http1_parse *parse, struct span v)
 {
 	struct span coding;
-	bool any = false;
+	size_t wanted = 1;
 
+	for (size_t i = 0; i < v.len; i++)
+		wanted += v.p[i] == ',';
 	while (list_next(&v, &coding)) {
-		any = true;
+		wanted--;
 		if (parse->chunked_last)
 			parse->chunked_early = true;
 		parse->chunked_last = span_equal_nocase(coding, SPAN("chunked"));
@@ -134,7 +139,7 @@ static void coding_parse(struct http1_parse *parse, struct span v)
 		else
 			parse->bad_coding = true;
 	}
-	if (!any)
+	if (wanted)
 		parse->bad_coding = true;
 }
 

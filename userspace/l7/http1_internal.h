@@ -67,7 +67,7 @@ int http1_refuse(int status, const char *why);
 
 /*
  * Finds the end of the head: its length, 0 = more bytes needed, -1 = a line does not end in
- * CRLF, -2 = first line beyond max_line, -3 = head beyond max_head.
+ * CRLF, -2 = first line beyond max_line (or max_head), -3 = head beyond max_head.
  */
 int http1_head_end(const char *buf, size_t len, size_t *scanned, size_t max_line,
 		   const struct http1_limits *limits);

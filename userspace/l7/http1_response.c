@@ -77,7 +77,7 @@ int http1_parse_response(struct http1_head *head, const char *buf, size_t len, s
 	int end;
 
 	/* Something that is no HTTP need not be waited for. */
-	if (memcmp(buf, protocol, len < 5 ? len : 5) != 0)
+	if (len && memcmp(buf, protocol, len < 5 ? len : 5) != 0)
 		return http1_refuse(502, "status line");
 	end = http1_head_end(buf, len, scanned, limits->max_head, limits);
 	if (end == 0)
