@@ -15,6 +15,8 @@
 #define AF_INET   2
 #define AF_INET6  10
 
+#define HOP_JIFFIES 250 /* a quarter of a second to two and a half, by the kernel's HZ */
+
 #define OUTER_TTL 64
 #define ECN_MASK  0x03
 #define ECN_CE    0x03
@@ -105,26 +107,54 @@ static __always_inline int route_reason(long rc, const struct bpf_fib_lookup *fi
 	}
 }
 
-/* Where the backend is: MAC addresses and interface, by the host's own routes. */
-static __always_inline int route_find(struct packet *p, struct bpf_fib_lookup *fib)
+/* Asks the host's own routes and neighbours, and remembers what they say. */
+static __noinline int route_ask(struct xdp_md *ctx, const struct sluice_backend *to,
+				struct sluice_hop *hop, __u32 bytes)
 {
-	bool v6 = to_v6(p);
-	__u32 bytes = p->ip_bytes + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	struct bpf_fib_lookup fib = {};
+	int why;
 
+	if (!ctx || !to || !hop)
+		return SLUICE_R_no_route;
+	fib.ifindex = ctx->ingress_ifindex;
+	fib.tot_len = bytes;
+	if (addr_mapped(&to->addr)) {
+		fib.family = AF_INET;
+		fib.ipv4_src = to->src.w[3];
+		fib.ipv4_dst = to->addr.w[3];
+	} else {
+		fib.family = AF_INET6;
+		__builtin_memcpy(fib.ipv6_src, &to->src, 16);
+		__builtin_memcpy(fib.ipv6_dst, &to->addr, 16);
+	}
+	why = route_reason(bpf_fib_lookup(ctx, &fib, sizeof(fib), 0), &fib);
+	if (why != NEXT)
+		return why;
+	hop->until = bpf_jiffies64() + HOP_JIFFIES;
+	hop->generation = to->generation;
+	hop->in = ctx->ingress_ifindex;
+	hop->out = fib.ifindex;
+	/* Linux 5.12 writes the MTU there; before, what was asked for is known to fit. */
+	hop->mtu = fib.tot_len;
+	__builtin_memcpy(hop->dest, fib.dmac, ETH_ALEN);
+	__builtin_memcpy(hop->source, fib.smac, ETH_ALEN);
+	return NEXT;
+}
+
+/* Where the backend is. The answer is kept for this CPU, and asked for again after a moment,
+ * so that a route or a MAC address that changes is followed without any process alive. */
+static __always_inline int route_find(struct packet *p, struct sluice_hop **out)
+{
+	struct sluice_hop *hop = &p->count->hops[p->backend & (SLUICE_MAX_BACKENDS - 1)];
+	__u32 bytes = p->ip_bytes + (to_v6(p) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+
+	*out = hop;
+	if (hop->until > bpf_jiffies64() && hop->generation == p->to->generation &&
+	    hop->in == p->ctx->ingress_ifindex && bytes <= hop->mtu)
+		return NEXT;
 	if (bytes > 0xffff)
 		return SLUICE_R_too_big;
-	fib->family = v6 ? AF_INET6 : AF_INET;
-	fib->l4_protocol = p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
-	fib->tot_len = bytes;
-	fib->ifindex = p->ctx->ingress_ifindex;
-	if (v6) {
-		__builtin_memcpy(fib->ipv6_src, &p->to->src, 16);
-		__builtin_memcpy(fib->ipv6_dst, &p->to->addr, 16);
-	} else {
-		fib->ipv4_src = p->to->src.w[3];
-		fib->ipv4_dst = p->to->addr.w[3];
-	}
-	return route_reason(bpf_fib_lookup(p->ctx, fib, sizeof(*fib), 0), fib);
+	return route_ask(p->ctx, p->to, hop, bytes);
 }
 
 /* guard_forward() has seen that there is one to take. */
@@ -195,29 +225,28 @@ static __always_inline bool outer_v6(struct packet *p, __u32 l3)
  * dropped as it was. */
 static __always_inline int forward(struct packet *p)
 {
-	struct bpf_fib_lookup fib = {};
 	__u32 l2_len = p->l3, outer;
+	struct sluice_hop *hop;
 	struct macs macs;
-	int why = route_find(p, &fib);
+	int why = route_find(p, &hop);
 
 	if (why != NEXT)
 		return why;
 	if (!ttl_decrement(p))
 		return SLUICE_R_truncated;
 	/* Tags belong to the wire that the packet came by. */
-	if (fib.ifindex != p->ctx->ingress_ifindex)
+	if (hop->out != hop->in)
 		l2_len = sizeof(struct ethhdr);
 	outer = to_v6(p) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	if (bpf_xdp_adjust_head(p->ctx, (int)p->l3 - (int)(l2_len + outer)) != 0)
 		return SLUICE_R_no_headroom;
-	__builtin_memcpy(macs.dest, fib.dmac, ETH_ALEN);
-	__builtin_memcpy(macs.source, fib.smac, ETH_ALEN);
+	__builtin_memcpy(&macs, hop->dest, sizeof(macs));
 	if (!l2_write(p, &macs, l2_len, to_v6(p)) ||
 	    !(to_v6(p) ? outer_v6(p, l2_len) : outer_v4(p, l2_len)))
 		return SLUICE_R_no_headroom;
 	p->verdict = XDP_TX;
-	if (fib.ifindex != p->ctx->ingress_ifindex)
-		p->verdict = bpf_redirect(fib.ifindex, 0);
+	if (hop->out != hop->in)
+		p->verdict = bpf_redirect(hop->out, 0);
 	return p->quoted ? SLUICE_R_icmp_forward : SLUICE_R_forward;
 }
 

@@ -114,6 +114,16 @@ struct sluice_count {
 	__u64 bytes; /* of the frame as it came in */
 };
 
+/* The way to a backend, as the host's routes and neighbours last said. */
+struct sluice_hop {
+	__u64 until;       /* jiffies; asked again from then on */
+	__u32 generation;  /* of the backend that it is for */
+	__u32 in, out;     /* interfaces: the packet's, and where it leaves */
+	__u16 mtu;         /* packets up to so many bytes, tunnel included, are known to fit */
+	__u8 dest[6], source[6];
+	__u8 pad[6];
+};
+
 /*
  * Element cpu of the array map `counters`: written by that CPU alone, so plain adds do;
  * an array of one struct per CPU because its lookup is inlined by every kernel, and
@@ -124,7 +134,9 @@ struct sluice_counters {
 	__u64 notices[SLUICE_SLOTS];
 	struct sluice_count services[SLUICE_MAX_SERVICES];
 	struct sluice_count backends[SLUICE_MAX_BACKENDS];
-	/* The gate's own: entries made into the connection table in the current window. */
+	/* The gate's own: what this CPU knows of next hops, and how many entries it made into the
+	 * connection table in the current window. */
+	struct sluice_hop hops[SLUICE_MAX_BACKENDS];
 	__u64 window_start_ns;
 	__u64 window_entries;
 	__u64 pad[6];
@@ -157,6 +169,7 @@ SLUICE_SIZE(struct sluice_backend, 40);
 SLUICE_SIZE(struct sluice_label, 40);
 SLUICE_SIZE(struct sluice_flow, 40);
 SLUICE_SIZE(struct sluice_conn, 8);
+SLUICE_SIZE(struct sluice_hop, 40);
 SLUICE_SIZE(struct sluice_event, 64);
 SLUICE_SIZE(struct sluice_meta, 16);
 _Static_assert(sizeof(struct sluice_counters) % 64 == 0, "a cache line is shared between CPUs");
