@@ -23,6 +23,8 @@ enum {
 	END,
 };
 
+#define SIZE_DIGITS 16 /* of a chunk's size, leading zeros among them */
+
 void body_init(struct body *b, enum http1_body kind, uint64_t content_length)
 {
 	*b = (struct body){.kind = (kind), .state = SIZE_FIRST};
@@ -65,7 +67,8 @@ static int size_digit(struct body *b, unsigned char c)
 {
 	int digit = hex_value(c);
 
-	if (digit < 0)
+	/* Leading zeros could go on for ever. */
+	if (digit < 0 || ++b->aside > SIZE_DIGITS)
 		return -1;
 	if (b->left > (uint64_t)(INT64_MAX >> 4))
 		return -1;
@@ -73,7 +76,28 @@ static int size_digit(struct body *b, unsigned char c)
 	return SIZE;
 }
 
-/* One byte of a chunk line or trailer: the next state, or -1. */
+/* One byte of the trailer section, the CR of the line behind it included. */
+static int trailer_byte(struct body *b, unsigned char c)
+{
+	if (b->state == TRAILER_START && c == '\r')
+		return END_LF;
+	if (++b->aside > BODY_MAX_TRAILER)
+		return -1;
+	switch (b->state) {
+	case TRAILER_START:
+		return scan_is(c, SCAN_TOKEN) ? TRAILER_NAME : -1;
+	case TRAILER_NAME:
+		return c == ':' ? TRAILER_VALUE : scan_is(c, SCAN_TOKEN) ? TRAILER_NAME : -1;
+	case TRAILER_VALUE:
+		return c == '\r' ? TRAILER_LF : control(c) ? -1 : TRAILER_VALUE;
+	case TRAILER_LF:
+		return c == '\n' ? TRAILER_START : -1;
+	default:
+		return -1;
+	}
+}
+
+/* One byte of a chunk line, or behind the last chunk: the next state, or -1. */
 static int line_byte(struct body *b, unsigned char c)
 {
 	switch (b->state) {
@@ -84,7 +108,10 @@ static int line_byte(struct body *b, unsigned char c)
 	case SIZE:
 		if (c == '\r')
 			return SIZE_LF;
-		return c == ';' ? EXTENSION : size_digit(b, c);
+		if (c != ';')
+			return size_digit(b, c);
+		b->aside = 0;
+		return EXTENSION;
 	case EXTENSION:
 		if (c == '\r')
 			return SIZE_LF;
@@ -96,24 +123,10 @@ static int line_byte(struct body *b, unsigned char c)
 		return c == '\r' ? DATA_LF : -1;
 	case DATA_LF:
 		return c == '\n' ? SIZE_FIRST : -1;
-	case TRAILER_START:
-		if (c == '\r')
-			return END_LF;
-		return scan_is(c, SCAN_TOKEN) && ++b->aside <= BODY_MAX_TRAILER ? TRAILER_NAME : -1;
-	case TRAILER_NAME:
-		if (++b->aside > BODY_MAX_TRAILER)
-			return -1;
-		return c == ':' ? TRAILER_VALUE : scan_is(c, SCAN_TOKEN) ? TRAILER_NAME : -1;
-	case TRAILER_VALUE:
-		if (c == '\r')
-			return TRAILER_LF;
-		return control(c) || ++b->aside > BODY_MAX_TRAILER ? -1 : TRAILER_VALUE;
-	case TRAILER_LF:
-		return c == '\n' ? TRAILER_START : -1;
 	case END_LF:
 		return c == '\n' ? END : -1;
 	default:
-		return -1;
+		return trailer_byte(b, c);
 	}
 }
 

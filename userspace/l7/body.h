@@ -34,7 +34,8 @@ enum body_result {
 /*
  * Takes bytes from in[0..len). *used says how many; of these, `content` is the one run of
  * body bytes found (len 0 if none). Call again while the result is BODY_MORE and *used <
- * len. Trailers are checked and dropped. Chunk data longer than 2^63-1 is refused.
+ * len. Trailers are checked and dropped. Chunk data longer than 2^63-1 is refused, and a
+ * size of more than 16 digits.
  */
 enum body_result body_feed(struct body *b, const char *in, size_t len, size_t *used,
 			   struct span *content);
