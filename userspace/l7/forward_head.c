@@ -13,6 +13,8 @@ static void put(struct out *o, struct span s)
 		o->full = true;
 		return;
 	}
+	if (s.len == 0) /* may point nowhere */
+		return;
 	memcpy(o->p, s.p, s.len);
 	o->p += s.len;
 }
@@ -97,6 +99,7 @@ static bool request_rewrites(enum http1_field_id id)
 	case HTTP1_F_CONTENT_LENGTH:
 	case HTTP1_F_VIA:
 	case HTTP1_F_X_FORWARDED_FOR:
+	case HTTP1_F_X_FORWARDED_HOST:
 	case HTTP1_F_X_FORWARDED_PROTO:
 		return true;
 	default:
@@ -124,17 +127,14 @@ size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 			continue;
 		put_field(&o, f);
 	}
+	put_via(&o, h, facts);
 	put_appended(&o, h, HTTP1_F_X_FORWARDED_FOR, SPAN("X-Forwarded-For: "), SPAN(""),
 		     facts->client);
 	PUT(&o, "X-Forwarded-Proto: ");
 	put(&o, facts->proto);
+	PUT(&o, "\r\nX-Forwarded-Host: ");
+	put(&o, authority);
 	PUT(&o, "\r\n");
-	if (!http1_find(h, HTTP1_F_X_FORWARDED_HOST)) {
-		PUT(&o, "X-Forwarded-Host: ");
-		put(&o, authority);
-		PUT(&o, "\r\n");
-	}
-	put_via(&o, h, facts);
 	put_framing(&o, facts);
 	return finish(&o, buf);
 }

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Heads that go on: what came, what a backend or a client gets, and in how much room. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "l7/forward_head.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define DATE          "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+
+/* What is added to every request of these tests. */
+#define ADDED(via, for, host)                                                                      \
+	"Via: " via "\r\nX-Forwarded-For: " for "\r\nX-Forwarded-Proto: http\r\n"                  \
+	"X-Forwarded-Host: " host "\r\n"
+
+static const struct http1_limits limits = {
+	.max_head = 65536, .max_target = 8192, .max_fields = HTTP1_MAX_FIELDS};
+
+static struct http1_head head;
+
+static void parse_request(const char *bytes)
+{
+	size_t scanned = 0;
+
+	assert_int_equal(http1_parse_request(&head, bytes, strlen(bytes), &scanned, &limits),
+			 strlen(bytes));
+}
+
+static void parse_response(enum http1_method asked, const char *bytes)
+{
+	size_t scanned = 0;
+
+	assert_int_equal(
+		http1_parse_response(&head, bytes, strlen(bytes), &scanned, asked, &limits),
+		strlen(bytes));
+}
+
+typedef size_t write_fn(char *out, size_t room, const struct http1_head *h,
+			const struct forward_facts *facts);
+
+/* Written into just enough room, after it was seen that nothing is in any less. */
+static const char *written(write_fn *write, const struct forward_facts *facts)
+{
+	static char text[4096];
+	size_t n = write(text, sizeof(text) - 1, &head, facts);
+
+	assert_true(n > 0);
+	for (size_t room = 0; room <= n; room++) {
+		char *out = malloc(room ? room : 1);
+
+		assert_non_null(out);
+		assert_int_equal(write(out, room, &head, facts), room < n ? 0 : n);
+		if (room == n)
+			assert_memory_equal(out, text, n);
+		free(out);
+	}
+	text[n] = '\0';
+	return text;
+}
+
+/* ---- requests ------------------------------------------------------------------------- */
+
+static const char *to_backend(const char *bytes)
+{
+	struct forward_facts facts = {
+		.via = SPAN("lb"),
+		.client = SPAN("192.0.2.7"),
+		.proto = SPAN("http"),
+		.authority = SPAN("198.51.100.1:80"),
+	};
+
+	parse_request(bytes);
+	facts.body = head.body;
+	facts.content_length = head.content_length;
+	return written(forward_request, &facts);
+}
+
+static void test_request_golden(void **unused)
+{
+	(void)unused;
+	assert_string_equal(to_backend("GET /a?b HTTP/1.1\r\nUser-Agent: x\r\nAccept:*/*\r\n"
+				       "hOST:\texample.org\r\nCookie:  a=b; c \r\n\r\n"),
+			    "GET /a?b HTTP/1.1\r\nHost: example.org\r\nUser-Agent: x\r\n"
+			    "Accept: */*\r\nCookie: a=b; c\r\n" ADDED("1.1 lb", "192.0.2.7",
+								      "example.org") "\r\n");
+}
+
+static void test_request_bodies(void **unused)
+{
+	(void)unused;
+	assert_string_equal(
+		to_backend("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 0007\r\n\r\n"),
+		"POST / HTTP/1.1\r\nHost: a\r\n" ADDED("1.1 lb", "192.0.2.7",
+						       "a") "Content-Length: 7\r\n\r\n");
+	assert_string_equal(to_backend("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"),
+			    "POST / HTTP/1.1\r\nHost: a\r\n" ADDED(
+				    "1.1 lb", "192.0.2.7", "a") "Content-Length: 0\r\n\r\n");
+	assert_string_equal(
+		to_backend("PUT / HTTP/1.1\r\nHost: a\r\nTRANSFER-ENCODING:\tCHUNKED\r\n\r\n"),
+		"PUT / HTTP/1.1\r\nHost: a\r\n" ADDED("1.1 lb", "192.0.2.7",
+						      "a") "Transfer-Encoding: chunked\r\n\r\n");
+}
+
+static void test_request_keeps_nothing_of_its_hop(void **unused)
+{
+	(void)unused;
+	assert_string_equal(
+		to_backend("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Secret\r\n"
+			   "Keep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: p\r\n"
+			   "TE: trailers\r\nTrailer: T\r\nUpgrade: h2c\r\nX-Secret: 1\r\n"
+			   "X-Open: 2\r\nx-secret: 3\r\n\r\n"),
+		"GET / HTTP/1.1\r\nHost: a\r\nX-Open: 2\r\n" ADDED("1.1 lb", "192.0.2.7",
+								   "a") "\r\n");
+}
+
+static void test_request_cannot_delete_what_matters(void **unused)
+{
+	(void)unused;
+	assert_string_equal(
+		to_backend("POST / HTTP/1.1\r\nHost: a\r\nConnection: host, content-length, "
+			   "cookie, authorization, x-forwarded-for, via\r\nContent-Length: 3\r\n"
+			   "Cookie: c\r\nAuthorization: d\r\nX-Forwarded-For: 1.2.3.4\r\n"
+			   "Via: 1.0 w\r\n\r\n"),
+		"POST / HTTP/1.1\r\nHost: a\r\nCookie: c\r\nAuthorization: d\r\n" ADDED(
+			"1.0 w, 1.1 lb", "1.2.3.4, 192.0.2.7", "a") "Content-Length: 3\r\n\r\n");
+}
+
+static void test_request_through_other_proxies(void **unused)
+{
+	(void)unused;
+	assert_string_equal(
+		to_backend("GET / HTTP/1.1\r\nVia: 1.1 x\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2\r\n"
+			   "Forwarded: for=1.1.1.1\r\nHost: a\r\nVia:\r\nvia: 1.0 y, 1.1 z\r\n"
+			   "x-forwarded-for: 3.3.3.3\r\nX-Forwarded-For:\r\n\r\n"),
+		"GET / HTTP/1.1\r\nHost: a\r\nForwarded: for=1.1.1.1\r\n" ADDED(
+			"1.1 x, 1.0 y, 1.1 z, 1.1 lb", "1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.7",
+			"a") "\r\n");
+}
+
+/* The scheme and the host are what this proxy saw, whatever a client says. */
+static void test_request_that_lies(void **unused)
+{
+	(void)unused;
+	assert_string_equal(
+		to_backend("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n"
+			   "X-Forwarded-Host: evil\r\nx-forwarded-host: worse\r\n\r\n"),
+		"GET / HTTP/1.1\r\nHost: a\r\n" ADDED("1.1 lb", "192.0.2.7", "a") "\r\n");
+}
+
+static void test_request_targets(void **unused)
+{
+	static const struct {
+		const char *line, *wanted, *host;
+	} rows[] = {
+		{"GET http://b:81/x?y HTTP/1.1", "GET /x?y", "b:81"},
+		{"GET http://b HTTP/1.1", "GET /", "b"},
+		{"GET http://b?q HTTP/1.1", "GET /?q", "b"},
+		{"OPTIONS http://b HTTP/1.1", "OPTIONS *", "b"},
+		{"OPTIONS * HTTP/1.1", "OPTIONS *", "a"},
+		{"GET /../%2e//x HTTP/1.1", "GET /../%2e//x", "a"},
+		{"get / HTTP/1.9", "get /", "a"},
+	};
+	char bytes[256], wanted[512];
+
+	(void)unused;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		snprintf(bytes, sizeof(bytes), "%s\r\nHost: a\r\n\r\n", rows[i].line);
+		snprintf(wanted, sizeof(wanted),
+			 "%s HTTP/1.1\r\nHost: %s\r\n" ADDED("1.1 lb", "192.0.2.7", "%s") "\r\n",
+			 rows[i].wanted, rows[i].host, rows[i].host);
+		assert_string_equal(to_backend(bytes), wanted);
+	}
+}
+
+static void test_request_of_http_1_0(void **unused)
+{
+	(void)unused;
+	assert_string_equal(to_backend("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+			    "GET / HTTP/1.1\r\nHost: 198.51.100.1:80\r\n" ADDED(
+				    "1.0 lb", "192.0.2.7", "198.51.100.1:80") "\r\n");
+	assert_string_equal(
+		to_backend("GET / HTTP/1.0\r\nHost: b\r\n\r\n"),
+		"GET / HTTP/1.1\r\nHost: b\r\n" ADDED("1.0 lb", "192.0.2.7", "b") "\r\n");
+}
+
+static void test_request_that_expects(void **unused)
+{
+	(void)unused;
+	assert_non_null(strstr(to_backend("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+					  "Expect: 100-continue\r\n\r\n"),
+			       "\r\nExpect: 100-continue\r\n"));
+	assert_null(strstr(to_backend("POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 1\r\n"
+				      "Expect: 100-continue\r\n\r\n"),
+			   "Expect"));
+}
+
+/* What was written is read again as what it was. */
+static void test_request_survives_itself(void **unused)
+{
+	char once[4096];
+
+	(void)unused;
+	strcpy(once, to_backend("POST http://b:81?q HTTP/1.1\r\nHost: a\r\nX:\r\nConnection: x\r\n"
+				"Content-Length: 5\r\n\r\n"));
+	parse_request(once);
+	assert_true(span_equal(head.authority, SPAN("b:81")));
+	assert_true(span_equal(head.path, SPAN("/?q")));
+	assert_int_equal(head.body, HTTP1_BODY_LENGTH);
+	assert_int_equal(head.content_length, 5);
+	assert_true(head.keep_alive);
+}
+
+static void test_request_with_nothing_known(void **unused)
+{
+	const struct forward_facts none = {.body = HTTP1_BODY_NONE};
+
+	(void)unused;
+	parse_request("GET / HTTP/1.0\r\n\r\n");
+	assert_string_equal(written(forward_request, &none),
+			    "GET / HTTP/1.1\r\nHost: \r\nVia: 1.0 \r\nX-Forwarded-For: \r\n"
+			    "X-Forwarded-Proto: \r\nX-Forwarded-Host: \r\n\r\n");
+}
+
+/* ---- responses ------------------------------------------------------------------------ */
+
+static const char *to_client(enum http1_method asked, const char *bytes, struct forward_facts facts)
+{
+	facts.via = SPAN("lb");
+	facts.date = SPAN(DATE);
+	parse_response(asked, bytes);
+	return written(forward_response, &facts);
+}
+
+static void test_response_golden(void **unused)
+{
+	(void)unused;
+	assert_string_equal(
+		to_client(HTTP1_M_GET,
+			  "HTTP/1.1 200 All right\r\nServer:x\r\nDate: now\r\nSet-Cookie: a\r\n"
+			  "Content-Length: 5\r\nset-cookie: b\r\nContent-Type: text/plain \r\n\r\n",
+			  (struct forward_facts){.body = HTTP1_BODY_LENGTH, .content_length = 5}),
+		"HTTP/1.1 200 All right\r\nServer: x\r\nDate: now\r\nSet-Cookie: a\r\n"
+		"set-cookie: b\r\nContent-Type: text/plain\r\nVia: 1.1 lb\r\n"
+		"Content-Length: 5\r\n\r\n");
+}
+
+static void test_response_keeps_nothing_of_its_hop(void **unused)
+{
+	(void)unused;
+	assert_string_equal(
+		to_client(HTTP1_M_GET,
+			  "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-A\r\nKeep-Alive: 5\r\n"
+			  "Transfer-Encoding: chunked\r\nTrailer: T\r\nUpgrade: h2c\r\nX-A: 1\r\n"
+			  "Proxy-Authenticate: p\r\nVia: 1.1 x\r\nX-B: 2\r\n\r\n",
+			  (struct forward_facts){.body = HTTP1_BODY_CHUNKED}),
+		"HTTP/1.1 200 OK\r\nX-B: 2\r\n" DATE
+		"Via: 1.1 x, 1.1 lb\r\nTransfer-Encoding: chunked\r\n\r\n");
+}
+
+/* A chunked body, undone for an HTTP/1.0 client. */
+static void test_response_that_ends_with_the_connection(void **unused)
+{
+	(void)unused;
+	assert_string_equal(
+		to_client(HTTP1_M_GET, "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n",
+			  (struct forward_facts){
+				  .body = HTTP1_BODY_CLOSE, .close = true, .keep_alive = true}),
+		"HTTP/1.1 200 \r\n" DATE "Via: 1.1 lb\r\nConnection: close\r\n\r\n");
+}
+
+static void test_response_to_an_old_client(void **unused)
+{
+	(void)unused;
+	assert_string_equal(to_client(HTTP1_M_GET, "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n",
+				      (struct forward_facts){.body = HTTP1_BODY_LENGTH,
+							     .content_length = 1,
+							     .keep_alive = true}),
+			    "HTTP/1.1 200 OK\r\n" DATE "Via: 1.0 lb\r\nContent-Length: 1\r\n"
+			    "Connection: keep-alive\r\n\r\n");
+}
+
+static void test_response_without_a_body(void **unused)
+{
+	(void)unused;
+	/* HEAD: the length that a GET would get. */
+	assert_string_equal(
+		to_client(HTTP1_M_HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 18446744\r\n\r\n",
+			  (struct forward_facts){.body = HTTP1_BODY_LENGTH,
+						 .content_length = 18446744}),
+		"HTTP/1.1 200 OK\r\n" DATE "Via: 1.1 lb\r\nContent-Length: 18446744\r\n\r\n");
+	/* A 204 that says one gets none. */
+	assert_string_equal(
+		to_client(HTTP1_M_GET, "HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n",
+			  (struct forward_facts){.body = HTTP1_BODY_NONE, .content_length = 9}),
+		"HTTP/1.1 204 No Content\r\n" DATE "Via: 1.1 lb\r\n\r\n");
+	/* An interim answer needs no date. */
+	assert_string_equal(to_client(HTTP1_M_GET, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+				      (struct forward_facts){.body = HTTP1_BODY_NONE}),
+			    "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nVia: 1.1 lb\r\n\r\n");
+}
+
+static void test_response_without_a_clock(void **unused)
+{
+	const struct forward_facts none = {.body = HTTP1_BODY_LENGTH, .content_length = UINT64_MAX};
+
+	(void)unused;
+	parse_response(HTTP1_M_GET, "HTTP/1.1 200 OK\r\n\r\n");
+	assert_string_equal(written(forward_response, &none),
+			    "HTTP/1.1 200 OK\r\nVia: 1.1 \r\n"
+			    "Content-Length: 18446744073709551615\r\n\r\n");
+}
+
+/* ---- the proxy's own answers ---------------------------------------------------------- */
+
+static struct {
+	unsigned status;
+	bool close, head_only;
+	struct span date, allow;
+} own;
+
+static size_t write_own(char *out, size_t room, const struct http1_head *h,
+			const struct forward_facts *facts)
+{
+	(void)h;
+	(void)facts;
+	return forward_error(out, room, own.status, own.close, own.head_only, own.date, own.allow);
+}
+
+static const char *answer(unsigned status, bool close, bool head_only, const char *allow)
+{
+	own.status = status;
+	own.close = close;
+	own.head_only = head_only;
+	own.date = SPAN(DATE);
+	own.allow = (struct span){allow, strlen(allow)};
+	return written(write_own, NULL);
+}
+
+static void test_own_answers(void **unused)
+{
+	(void)unused;
+	assert_string_equal(answer(502, false, false, ""),
+			    "HTTP/1.1 502 Bad Gateway\r\n" DATE
+			    "Content-Type: text/plain\r\nCache-Control: no-store\r\n"
+			    "Content-Length: 16\r\n\r\n502 Bad Gateway\n");
+	assert_string_equal(answer(400, true, false, ""),
+			    "HTTP/1.1 400 Bad Request\r\n" DATE
+			    "Content-Type: text/plain\r\nCache-Control: no-store\r\n"
+			    "Content-Length: 16\r\nConnection: close\r\n\r\n400 Bad Request\n");
+	assert_string_equal(
+		answer(405, true, false, "GET, HEAD"),
+		"HTTP/1.1 405 Method Not Allowed\r\n" DATE "Allow: GET, HEAD\r\n"
+		"Content-Type: text/plain\r\nCache-Control: no-store\r\n"
+		"Content-Length: 23\r\nConnection: close\r\n\r\n405 Method Not Allowed\n");
+	assert_string_equal(answer(503, false, true, ""),
+			    "HTTP/1.1 503 Service Unavailable\r\n" DATE
+			    "Content-Type: text/plain\r\nCache-Control: no-store\r\n"
+			    "Content-Length: 24\r\n\r\n");
+	own.date = (struct span){NULL, 0};
+	own.allow = (struct span){NULL, 0};
+	assert_non_null(strstr(written(write_own, NULL), "able\r\nContent-Type"));
+}
+
+static void test_own_answers_of_every_status(void **unused)
+{
+	(void)unused;
+	for (unsigned status = 200; status < 600; status++) {
+		size_t scanned = 0;
+		const char *text = answer(status, false, false, ""), *body = strstr(text, "\n\r\n");
+		int n = http1_parse_response(&head, text, strlen(text), &scanned, HTTP1_M_GET,
+					     &limits);
+
+		assert_int_equal(n, body + 3 - text);
+		assert_int_equal(head.status, status);
+		assert_int_equal(head.content_length, strlen(body + 3));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_request_golden),
+		cmocka_unit_test(test_request_bodies),
+		cmocka_unit_test(test_request_keeps_nothing_of_its_hop),
+		cmocka_unit_test(test_request_cannot_delete_what_matters),
+		cmocka_unit_test(test_request_through_other_proxies),
+		cmocka_unit_test(test_request_that_lies),
+		cmocka_unit_test(test_request_targets),
+		cmocka_unit_test(test_request_of_http_1_0),
+		cmocka_unit_test(test_request_that_expects),
+		cmocka_unit_test(test_request_survives_itself),
+		cmocka_unit_test(test_request_with_nothing_known),
+		cmocka_unit_test(test_response_golden),
+		cmocka_unit_test(test_response_keeps_nothing_of_its_hop),
+		cmocka_unit_test(test_response_that_ends_with_the_connection),
+		cmocka_unit_test(test_response_to_an_old_client),
+		cmocka_unit_test(test_response_without_a_body),
+		cmocka_unit_test(test_response_without_a_clock),
+		cmocka_unit_test(test_own_answers),
+		cmocka_unit_test(test_own_answers_of_every_status),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
