@@ -176,7 +176,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 # Fuzz targets: clang's libFuzzer with sanitizers; each names the sources that it needs in a
 # line `// needs: userspace/...c`.
 FUZZ_CC ?= $(BPF_CC)
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(wildcard tests/fuzz/*.h)
 	$(call say,FUZZ,$<)
 	@mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) -std=c17 -D_GNU_SOURCE -g -O1 -Iinclude -Iuserspace -Wall -Wextra \
