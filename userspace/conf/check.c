@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns: rules that join several settings, and the table behind conf_find.
- * Cost: each pair of VIPs and of backends is compared through a hash, so a file of
- * thousands of services is checked in milliseconds.
+ * Owns: rules that join several settings, and the table behind conf_find. What was wrong by
+ * itself is there as zeroes, and passed over.
+ * Cost: VIPs are compared through a hash, names and addresses sorted, so a file of thousands
+ * of services is checked in milliseconds.
  */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/maglev.h"
 #include "conf/read.h"
 
 /* Open addressing, at most half full. Key: a listening endpoint. */
@@ -109,80 +109,180 @@ static void check_vips(struct reading *r)
 
 			if (slot->listen)
 				complain(r, l->line,
-					 "listen: %s is taken by service \"%s\" in line %u; "
+					 "listen: %s/%s is taken by service \"%s\" in line %u; "
 					 "remove one",
-					 endpoint_format(&l->endpoint, text), slot->service->name,
-					 slot->listen->line);
+					 endpoint_format(&l->endpoint, text), proto_name(l->proto),
+					 slot->service->name, slot->listen->line);
 			else
 				*slot = (struct conf_slot){l, s};
-			if (s->kind == SLUICE_L4 && addr_is_any(&l->endpoint.addr))
-				complain(r, l->line,
-					 "listen: an l4 service needs an address of its own, not "
-					 "%s; write the VIP",
-					 endpoint_format(&l->endpoint, text));
 		}
 	}
 }
 
-static int address_compare(const void *a, const void *b)
-{
-	const struct conf_backend *const *x = a, *const *y = b;
-	int d = memcmp(&(*x)->endpoint.addr, &(*y)->endpoint.addr, sizeof(struct sluice_addr));
+/* Something that must be alone among its like. */
+struct mark {
+	struct endpoint endpoint;
+	const char *name;
+	unsigned line;
+};
 
-	return d ? d : (int)(*x)->endpoint.port - (int)(*y)->endpoint.port;
+static struct mark *marks_new(struct reading *r, size_t n)
+{
+	struct mark *marks = calloc(n + 1, sizeof(*marks));
+
+	if (!marks)
+		r->oom = true;
+	return marks;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct mark *x = a, *y = b;
+	int d = strcmp(x->name, y->name);
+
+	return d ? d : (x->line > y->line) - (x->line < y->line);
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct mark *x = a, *y = b;
+
+	return memcmp(&x->endpoint.addr, &y->endpoint.addr, sizeof(x->endpoint.addr));
+}
+
+static int by_endpoint(const void *a, const void *b)
+{
+	const struct mark *x = a, *y = b;
+	int d = by_address(a, b);
+
+	if (d == 0)
+		d = (int)x->endpoint.port - (int)y->endpoint.port;
+	return d ? d : (x->line > y->line) - (x->line < y->line);
+}
+
+/* Sorts by name. */
+static void check_names(struct reading *r, const char *what, struct mark *marks, size_t n)
+{
+	qsort(marks, n, sizeof(*marks), by_name);
+	for (size_t i = 1; i < n; i++) {
+		/* Without a name: that has been complained about. */
+		if (marks[i].name[0] && strcmp(marks[i].name, marks[i - 1].name) == 0)
+			complain(r, marks[i].line,
+				 "%s \"%s\" stands already in line %u; choose another name", what,
+				 marks[i].name, marks[i - 1].line);
+	}
 }
 
 static void check_backends(struct reading *r, const struct conf_service *s)
 {
-	const struct conf_backend **sorted = calloc(s->n_backends + 1, sizeof(*sorted));
+	struct mark *marks = marks_new(r, s->n_backends);
+	size_t n = s->n_backends;
 
-	if (!sorted) {
-		r->oom = true;
+	if (!marks)
 		return;
+	for (size_t i = 0; i < n; i++)
+		marks[i] = (struct mark){s->backends[i].endpoint, s->backends[i].name,
+					 s->backends[i].line};
+	check_names(r, "backend", marks, n);
+	qsort(marks, n, sizeof(*marks), by_endpoint);
+	for (size_t i = 1; i < n; i++) {
+		if (by_address(&marks[i - 1], &marks[i]) == 0 &&
+		    marks[i - 1].endpoint.port == marks[i].endpoint.port &&
+		    !addr_is_any(&marks[i].endpoint.addr))
+			complain(r, marks[i].line,
+				 "backend \"%s\" has the address of backend \"%s\" in line %u; "
+				 "remove one, or give the other more weight",
+				 marks[i].name, marks[i - 1].name, marks[i - 1].line);
 	}
-	for (unsigned i = 0; i < s->n_backends; i++)
-		sorted[i] = &s->backends[i];
-	qsort(sorted, s->n_backends, sizeof(*sorted), address_compare);
-	for (unsigned i = 1; i < s->n_backends; i++) {
-		if (address_compare(&sorted[i - 1], &sorted[i]) == 0)
-			complain(r, sorted[i]->line,
-				 "backend \"%s\" has the address of backend \"%s\"; remove one, "
-				 "or give the other more weight",
-				 sorted[i]->name, sorted[i - 1]->name);
-	}
-	free(sorted);
+	free(marks);
 }
 
-/* A backend that is a VIP of the same file sends its traffic round and round. */
-static void check_loop(struct reading *r, const struct conf_service *s)
-{
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct conf_service *other =
-			conf_find(r->conf, &s->backends[i].endpoint, IPPROTO_TCP);
+/* ---- loops: a backend that is a VIP of the same file sends its traffic round and round -- */
 
-		if (other && !addr_is_any(&other->listens[0].endpoint.addr))
-			complain(r, s->backends[i].line,
-				 "backend \"%s\" is a VIP of service \"%s\": a loop; write the "
-				 "server's own address",
-				 s->backends[i].name, other->name);
+/* All VIPs with an address of their own, sorted by address. */
+static struct mark *vips_sorted(struct reading *r, size_t *n)
+{
+	const struct conf *c = r->conf;
+	struct mark *vips;
+	size_t listens = 0;
+
+	*n = 0;
+	for (unsigned i = 0; i < c->n_services; i++)
+		listens += c->services[i].n_listens;
+	vips = marks_new(r, listens);
+	for (unsigned i = 0; vips && i < c->n_services; i++) {
+		const struct conf_service *s = &c->services[i];
+
+		for (unsigned k = 0; k < s->n_listens; k++) {
+			const struct conf_listen *l = &s->listens[k];
+
+			if (!addr_is_any(&l->endpoint.addr))
+				vips[(*n)++] = (struct mark){l->endpoint, s->name, l->line};
+		}
 	}
+	if (vips)
+		qsort(vips, *n, sizeof(*vips), by_endpoint);
+	return vips;
 }
 
-static void check_ring(struct reading *r, const struct conf_service *s)
+/* Behind an l4 service it is enough to have the address: the tunnel ends there. */
+static const char *vip_name(const struct conf *c, const struct conf_service *s,
+			    const struct endpoint *backend, const struct mark *vips, size_t n)
 {
-	uint32_t size = s->ring_size;
+	struct mark wanted = {.endpoint = *backend};
+	struct endpoint every_port = {backend->addr, 0};
+	const struct mark *vip;
+	const struct conf_slot *slot;
 
-	if (s->kind != SLUICE_L4)
+	if (s->kind == SLUICE_L4) {
+		vip = bsearch(&wanted, vips, n, sizeof(*vips), by_address);
+		return vip ? vip->name : NULL;
+	}
+	slot = slot_find(c, backend, IPPROTO_TCP);
+	if (!slot->listen)
+		slot = slot_find(c, &every_port, IPPROTO_TCP);
+	return slot->listen ? slot->service->name : NULL;
+}
+
+static void check_loops(struct reading *r)
+{
+	size_t n;
+	struct mark *vips = vips_sorted(r, &n);
+
+	for (unsigned i = 0; vips && i < r->conf->n_services; i++) {
+		const struct conf_service *s = &r->conf->services[i];
+
+		for (unsigned k = 0; k < s->n_backends; k++) {
+			const struct conf_backend *b = &s->backends[k];
+			const char *name = addr_is_any(&b->endpoint.addr)
+						   ? NULL
+						   : vip_name(r->conf, s, &b->endpoint, vips, n);
+
+			if (name)
+				complain(r, b->line,
+					 "backend \"%s\" is a VIP of service \"%s\": a loop; write "
+					 "the server's own address",
+					 b->name, name);
+		}
+	}
+	free(vips);
+}
+
+/* ---- all ------------------------------------------------------------------------------ */
+
+static void check_service_names(struct reading *r)
+{
+	const struct conf *c = r->conf;
+	struct mark *marks = marks_new(r, c->n_services);
+
+	if (!marks)
 		return;
-	while (size < MAGLEV_MAX_SIZE && !maglev_size_ok(size))
-		size++;
-	if (size != s->ring_size)
-		complain(r, s->line, "ring_size: %u is not a prime; write %u", s->ring_size, size);
-	else if (size < 100 * s->n_backends)
-		complain(r, s->line,
-			 "ring_size: %u is too small for %u backends; write a prime above %u "
-			 "(%u suits)",
-			 size, s->n_backends, 100 * s->n_backends, MAGLEV_MAX_SIZE);
+	for (unsigned i = 0; i < c->n_services; i++) {
+		marks[i].name = c->services[i].name;
+		marks[i].line = c->services[i].line;
+	}
+	check_names(r, "service", marks, c->n_services);
+	free(marks);
 }
 
 void conf_check(struct reading *r)
@@ -192,19 +292,19 @@ void conf_check(struct reading *r)
 	check_vips(r);
 	if (r->oom)
 		return;
+	check_service_names(r);
+	check_loops(r);
 	for (unsigned i = 0; i < r->conf->n_services; i++) {
 		const struct conf_service *s = &r->conf->services[i];
 
 		check_backends(r, s);
-		check_loop(r, s);
-		check_ring(r, s);
 		backends += s->kind == SLUICE_L4 ? s->n_backends : 0;
 		keys += s->n_listens * 2; /* with the VIP's own entry */
 	}
 	if (backends >= SLUICE_MAX_BACKENDS)
-		complain(r, 1, "%u backends of l4 services; a gate holds %u", backends,
+		complain(r, 1, "l4 services have %u backends; a gate holds %u", backends,
 			 SLUICE_MAX_BACKENDS - 1);
 	if (keys > SLUICE_MAX_VIPS)
-		complain(r, 1, "%u addresses and ports; a gate holds about %u", keys / 2,
-			 SLUICE_MAX_VIPS / 2);
+		complain(r, 1, "services listen on %u addresses and ports; a gate holds %u",
+			 keys / 2, SLUICE_MAX_VIPS / 2);
 }

@@ -5,7 +5,9 @@
  * when its last reader is done.
  *
  * conf_load checks everything that can be checked without touching the system and reports
- * all mistakes, each as `file:line: what is wrong; what would be right`.
+ * all mistakes in the order of lines, each as `file:line: what is wrong; what would be right`
+ * (beyond a hundred they are only counted). One file at a time in a process: libConfuse's
+ * scanner has state of its own.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H

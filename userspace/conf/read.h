@@ -1,15 +1,49 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Between the file's text and the snapshot: every value with the line it stood on, and the
- * list of mistakes. Private to conf/.
+ * Between the file's text and the snapshot. A file goes through four hands, and each goes
+ * on after a mistake so that the next ones are found too:
+ *
+ *   clean.c     text -> the same text without what makes no sense (words.c: its words)
+ *   grammar.c   -> libConfuse's tree of values, each with its line
+ *   sections.c  values -> snapshot, by the row of each setting (settings.c)
+ *   check.c     rules that join several settings
+ *
+ * Private to conf/, and to its tests.
  */
 #ifndef CONF_READ_H
 #define CONF_READ_H
 
+#include <confuse.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 #include "conf/conf.h"
+
+#define READ_MAX_WORD       255 /* bytes of one value; longer is a mistake, not a value */
+#define READ_MAX_COMPLAINTS 100 /* that are printed; the others are only counted */
+
+/* Said when libConfuse refuses a text that clean.c made, which tests take for a bug. */
+#define READ_IMPOSSIBLE "this cannot be read; sluice.conf(5) has the grammar"
+
+struct complaint {
+	unsigned line;
+	char text[600]; /* a value or two, and what would be right */
+};
+
+/* A file being read. */
+struct reading {
+	struct conf *conf;
+	const char *path;
+	unsigned mistakes;            /* all of them */
+	struct complaint *complaints; /* in the order of lines; the first of them */
+	bool oom;
+};
+
+/* Notes `what is wrong; what would be right` for a line, and counts it. */
+void complain(struct reading *r, unsigned line, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- grammar.c ------------------------------------------------------------------------ */
 
 /* What one value of the file was, as typed. */
 struct value {
@@ -17,20 +51,57 @@ struct value {
 	char text[];
 };
 
-/* A file being read. */
-struct reading {
-	struct conf *conf;
-	const char *path;
-	FILE *complaints;
-	unsigned mistakes;
-	bool oom;
+/*
+ * The name of a service or a backend is a value too, under a word that nobody can type: so it
+ * has its line, and libConfuse, which looks each title up among all, has nothing to look up.
+ */
+#define GRAMMAR_NAME "@"
+
+extern cfg_opt_t grammar[]; /* libConfuse copies it, though it does not say const */
+
+/* libConfuse's tree of a text that text_clean made; NULL when memory ran out. The caller
+ * frees it with cfg_free. libConfuse keeps state of its own: one text at a time. */
+cfg_t *grammar_parse(char *text, size_t len);
+/* The value of a setting that takes one, or NULL when it is not there. */
+struct value *value_of(cfg_t *section, const char *name);
+
+/* ---- clean.c -------------------------------------------------------------------------- */
+
+/* A text that libConfuse accepts, every line where it was, or NULL when memory ran out. The
+ * caller frees it. */
+char *text_clean(struct reading *r, const char *text, size_t len, size_t *clean_len);
+
+/* ---- settings.c: settings that are one number ------------------------------------------ */
+
+enum setting_kind { SETTING_MS, SETTING_BYTES, SETTING_COUNT };
+
+struct setting {
+	const char *section, *name;
+	enum setting_kind kind;
+	unsigned only;  /* SLUICE_L4 or SLUICE_L7: means nothing to the other kind; 0 = both */
+	size_t offset;  /* of the field in what the section becomes */
+	unsigned width; /* bytes of the field: 4 or 8 */
+	uint64_t initial, least, most;
 };
 
-/* Prints `path:line: ...` and counts it. */
-void complain(struct reading *r, unsigned line, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+extern const struct setting settings[];
+extern const unsigned n_settings;
 
-/* Rules that join several settings (check.c); complains, and builds the index. */
+#define SETTING_TEXT 24
+/* "1h", "64k", "256": as a person would type it; returns buf. */
+const char *setting_format(enum setting_kind kind, uint64_t n, char buf[SETTING_TEXT]);
+/* All settings of a section into base; a section that is not there (NULL) has the defaults.
+ * service_kind is 0 where there is none, or none is known. */
+void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned service_kind,
+		   void *base);
+
+/* ---- sections.c ----------------------------------------------------------------------- */
+
+void sections_read(struct reading *r, cfg_t *file);
+
+/* ---- check.c -------------------------------------------------------------------------- */
+
+/* Rules that join several settings. What sections.c complained about is there as zeroes. */
 void conf_check(struct reading *r);
 /* Makes the table that conf_find looks into; false when memory ran out. */
 bool conf_index(struct conf *c);

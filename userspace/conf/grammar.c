@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: which sections and settings there are. A value is a text with its line here; what
+ * it must be stands in settings.c and sections.c. Excludes: text that is not of this
+ * grammar, which clean.c has taken out and complained about.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/read.h"
+
+static int value_new(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
+{
+	size_t len = strlen(text) + 1;
+	struct value *v = malloc(sizeof(*v) + len);
+
+	(void)opt;
+	if (!v)
+		return -1;
+	v->line = (unsigned)cfg->line;
+	memcpy(v->text, text, len);
+	*(void **)result = v;
+	return 0;
+}
+
+static void value_free(void *v)
+{
+	free(v);
+}
+
+#define ONE(name)  CFG_PTR_CB(name, NULL, CFGF_NODEFAULT, value_new, value_free)
+#define MANY(name) CFG_PTR_LIST_CB(name, NULL, CFGF_NODEFAULT, value_new, value_free)
+
+static cfg_opt_t gate_opts[] = {
+	MANY("interfaces"),    ONE("mode"),        ONE("priority"),
+	ONE("max_conns"),      ONE("conn_rate"),   ONE("event_every"),
+	MANY("tunnel_source"), MANY("decap_from"), CFG_END(),
+};
+static cfg_opt_t daemon_opts[] = {
+	ONE("user"),
+	ONE("threads"),
+	ONE("max_connections"),
+	ONE("drain_timeout"),
+	ONE("access_log"),
+	ONE("via"),
+	CFG_END(),
+};
+static cfg_opt_t backend_opts[] = {
+	ONE(GRAMMAR_NAME),
+	ONE("address"),
+	ONE("weight"),
+	CFG_END(),
+};
+static cfg_opt_t service_opts[] = {
+	ONE(GRAMMAR_NAME),
+	ONE("kind"),
+	MANY("listen"),
+	MANY("proto"),
+	ONE("ring_size"),
+	ONE("connect_timeout"),
+	ONE("response_timeout"),
+	ONE("header_timeout"),
+	ONE("body_timeout"),
+	ONE("idle_timeout"),
+	ONE("upstream_idle_timeout"),
+	ONE("upstream_idle_max"),
+	ONE("max_head"),
+	ONE("max_fields"),
+	ONE("max_body"),
+	CFG_SEC("backend", backend_opts, CFGF_MULTI),
+	CFG_END(),
+};
+cfg_opt_t grammar[] = {
+	CFG_SEC("gate", gate_opts, CFGF_NODEFAULT),
+	CFG_SEC("daemon", daemon_opts, CFGF_NODEFAULT),
+	CFG_SEC("service", service_opts, CFGF_MULTI),
+	CFG_END(),
+};
+
+struct value *value_of(cfg_t *section, const char *name)
+{
+	return cfg_size(section, name) ? cfg_getptr(section, name) : NULL;
+}
+
+/* Called for mistakes of the text; text_clean leaves none. */
+static void silent(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	(void)cfg;
+	(void)fmt;
+	(void)ap;
+}
+
+cfg_t *grammar_parse(char *text, size_t len)
+{
+	FILE *f = fmemopen(text, len, "r");
+	cfg_t *cfg = f ? cfg_init(grammar, CFGF_NONE) : NULL;
+
+	if (cfg) {
+		cfg_set_error_function(cfg, silent);
+		if (cfg_parse_fp(cfg, f) != CFG_SUCCESS) {
+			cfg_free(cfg);
+			cfg = NULL;
+		}
+	}
+	if (f)
+		fclose(f);
+	return cfg;
+}

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: from the values of gate, daemon, service and backend to the snapshot, and what each
+ * value must be. Excludes: single numbers (settings.c), rules between settings (check.c).
+ */
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/maglev.h"
+#include "conf/read.h"
+
+#define NAME_LETTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+#define VIA_MAX        64 /* bytes that each message grows by, both ways */
+#define USER_MAX       32 /* as useradd(8) has it */
+
+#define INTERFACES_MAX 64 /* a gate on each; each is compared with each */
+
+static void *reading_alloc(struct reading *r, size_t count, size_t size)
+{
+	void *p = arena_alloc(&r->conf->arena, count, size);
+
+	if (!p)
+		r->oom = true;
+	return p;
+}
+
+static const char *text_keep(struct reading *r, const char *text)
+{
+	char *copy = arena_strdup(&r->conf->arena, text);
+
+	if (!copy)
+		r->oom = true;
+	return copy;
+}
+
+static struct value *value_at(cfg_t *sec, const char *name, unsigned i)
+{
+	return cfg_getnptr(sec, name, i);
+}
+
+/* How many values a list has; more than most are a mistake, and left out. */
+static unsigned values_count(struct reading *r, cfg_t *sec, const char *name, unsigned most)
+{
+	unsigned n = cfg_size(sec, name);
+
+	if (n <= most)
+		return n;
+	complain(r, value_at(sec, name, most)->line, "%s: %u are too many; write at most %u", name,
+		 n, most);
+	return most;
+}
+
+/* Of 1 to most letters, digits, '-', '_' and '.'. */
+static bool is_name(const char *text, size_t most)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= most && strspn(text, NAME_LETTERS) == len;
+}
+
+/* ---- gate ----------------------------------------------------------------------------- */
+
+static void mode_read(struct reading *r, const struct value *v)
+{
+	if (!v || strcmp(v->text, "auto") == 0)
+		r->conf->mode = CONF_MODE_AUTO;
+	else if (strcmp(v->text, "native") == 0)
+		r->conf->mode = CONF_MODE_NATIVE;
+	else if (strcmp(v->text, "generic") == 0)
+		r->conf->mode = CONF_MODE_GENERIC;
+	else
+		complain(r, v->line, "mode: \"%s\" is not a mode; write native, generic or auto",
+			 v->text);
+}
+
+static bool is_interface_name(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len < IFNAMSIZ && !strpbrk(text, "/: \t") && strcmp(text, ".") != 0 &&
+	       strcmp(text, "..") != 0;
+}
+
+static void interfaces_read(struct reading *r, cfg_t *sec)
+{
+	struct conf *c = r->conf;
+	unsigned n = values_count(r, sec, "interfaces", INTERFACES_MAX);
+
+	c->interfaces = reading_alloc(r, n, sizeof(*c->interfaces));
+	for (unsigned i = 0; c->interfaces && i < n; i++) {
+		struct value *v = value_at(sec, "interfaces", i);
+		bool again = false;
+
+		for (unsigned k = 0; k < c->n_interfaces; k++)
+			again |= strcmp(c->interfaces[k], v->text) == 0;
+		if (!is_interface_name(v->text))
+			complain(r, v->line,
+				 "interfaces: \"%s\" is not an interface's name; `ip link` lists "
+				 "them",
+				 v->text);
+		else if (again)
+			complain(r, v->line, "interfaces: \"%s\" stands there twice; remove one",
+				 v->text);
+		else if (!(c->interfaces[c->n_interfaces++] = text_keep(r, v->text)))
+			return;
+	}
+}
+
+static void tunnel_source_read(struct reading *r, cfg_t *sec)
+{
+	for (unsigned i = 0; i < cfg_size(sec, "tunnel_source"); i++) {
+		struct value *v = value_at(sec, "tunnel_source", i);
+		struct sluice_addr addr, *to;
+
+		if (!addr_parse(&addr, v->text) || addr_is_any(&addr)) {
+			complain(r, v->line,
+				 "tunnel_source: \"%s\" is not an address; write one of this "
+				 "host's own, one for each family",
+				 v->text);
+			continue;
+		}
+		to = addr_is_v4(&addr) ? &r->conf->source4 : &r->conf->source6;
+		if (!addr_is_any(to))
+			complain(r, v->line,
+				 "tunnel_source: \"%s\" is the second of its family; write one",
+				 v->text);
+		*to = addr;
+	}
+}
+
+static void decap_from_read(struct reading *r, cfg_t *sec)
+{
+	struct conf *c = r->conf;
+	unsigned n = values_count(r, sec, "decap_from", SLUICE_MAX_DECAP);
+
+	c->decap_from = reading_alloc(r, n, sizeof(*c->decap_from));
+	for (unsigned i = 0; c->decap_from && i < n; i++) {
+		struct value *v = value_at(sec, "decap_from", i);
+		struct sluice_addr *addr = &c->decap_from[c->n_decap_from];
+		bool again = false;
+
+		if (!addr_parse(addr, v->text) || addr_is_any(addr)) {
+			complain(r, v->line,
+				 "decap_from: \"%s\" is not an address; write a balancer's own, "
+				 "like \"10.83.0.2\"",
+				 v->text);
+			continue;
+		}
+		for (unsigned k = 0; k < c->n_decap_from; k++)
+			again |= addr_equal(&c->decap_from[k], addr);
+		if (again)
+			complain(r, v->line, "decap_from: \"%s\" stands there twice; remove one",
+				 v->text);
+		else
+			c->n_decap_from++;
+	}
+}
+
+static void gate_read(struct reading *r, cfg_t *sec)
+{
+	settings_read(r, "gate", sec, 0, r->conf);
+	if (!sec)
+		return;
+	mode_read(r, value_of(sec, "mode"));
+	interfaces_read(r, sec);
+	tunnel_source_read(r, sec);
+	decap_from_read(r, sec);
+}
+
+/* ---- daemon --------------------------------------------------------------------------- */
+
+static void daemon_read(struct reading *r, cfg_t *sec)
+{
+	struct conf *c = r->conf;
+	struct value *user = sec ? value_of(sec, "user") : NULL,
+		     *log = sec ? value_of(sec, "access_log") : NULL,
+		     *via = sec ? value_of(sec, "via") : NULL;
+
+	settings_read(r, "daemon", sec, 0, c);
+	c->user = user ? text_keep(r, user->text) : "nobody";
+	c->hop_name = via ? text_keep(r, via->text) : "sluice";
+	if (user && !is_name(user->text, USER_MAX))
+		complain(r, user->line,
+			 "user: \"%s\" is not an account's name; write one like nobody",
+			 user->text);
+	if (via && !is_name(via->text, VIA_MAX))
+		complain(r, via->line,
+			 "via: \"%s\" is not a pseudonym; write 1 to %d letters, digits, '-', '_' "
+			 "and '.'",
+			 via->text, VIA_MAX);
+	if (!log || strcmp(log->text, "off") == 0)
+		return;
+	c->access_log = text_keep(r, log->text);
+	if (log->text[0] != '/' && strcmp(log->text, "stdout") != 0)
+		complain(r, log->line,
+			 "access_log: \"%s\" is not a path; write one that begins with /, stdout "
+			 "or off",
+			 log->text);
+}
+
+/* ---- services ------------------------------------------------------------------------- */
+
+/* The name of a service or a backend. Without one, that has been complained about. */
+static const char *name_read(struct reading *r, cfg_t *sec, const char *what, unsigned *line)
+{
+	struct value *v = value_of(sec, GRAMMAR_NAME);
+
+	*line = v ? v->line : (unsigned)sec->line;
+	if (v && !is_name(v->text, SLUICE_NAME - 1))
+		complain(r, v->line,
+			 "%s \"%s\": a name is 1 to %d letters, digits, '-', '_' and '.'; choose "
+			 "another",
+			 what, v->text, SLUICE_NAME - 1);
+	return v ? text_keep(r, v->text) : "";
+}
+
+static void kind_read(struct reading *r, const struct value *v, struct conf_service *s)
+{
+	if (v && strcmp(v->text, "l4") == 0)
+		s->kind = SLUICE_L4;
+	else if (v && strcmp(v->text, "l7") == 0)
+		s->kind = SLUICE_L7;
+	else if (v)
+		complain(r, v->line, "kind: \"%s\" is not a kind; write l4 or l7", v->text);
+	else
+		complain(r, s->line, "service \"%s\" has no kind; write kind = l4 or kind = l7",
+			 s->name);
+}
+
+/* Which protocols: bit 0 TCP, bit 1 UDP. */
+static unsigned protos_read(struct reading *r, cfg_t *sec, const struct conf_service *s)
+{
+	unsigned set = 0;
+
+	for (unsigned i = 0; i < cfg_size(sec, "proto"); i++) {
+		struct value *v = value_at(sec, "proto", i);
+		uint8_t proto;
+
+		if (!proto_parse(&proto, v->text))
+			complain(r, v->line, "proto: \"%s\" is not a protocol; write tcp or udp",
+				 v->text);
+		else if (proto == IPPROTO_UDP && s->kind == SLUICE_L7)
+			complain(r, v->line,
+				 "proto: an l7 service speaks HTTP over tcp; remove udp");
+		else
+			set |= proto == IPPROTO_UDP ? 2 : 1;
+	}
+	return set ? set : 1;
+}
+
+static bool listen_parse(struct reading *r, const struct value *v, uint32_t kind,
+			 struct endpoint *ep)
+{
+	if (!endpoint_parse(ep, v->text))
+		complain(r, v->line,
+			 "listen: \"%s\" is not an address with a port; write \"192.0.2.1:80\", "
+			 "\"[2001:db8::1]:80\", or :* for every port",
+			 v->text);
+	else if (kind == SLUICE_L4 && addr_is_any(&ep->addr))
+		complain(r, v->line,
+			 "listen: an l4 service needs an address of its own, not \"%s\"; write the "
+			 "VIP",
+			 v->text);
+	else if (addr_is_any(&ep->addr) && ep->port == 0)
+		complain(
+			r, v->line,
+			"listen: \"%s\" is every port of every address; write an address or a port",
+			v->text);
+	else
+		return true;
+	return false;
+}
+
+static void listens_read(struct reading *r, cfg_t *sec, struct conf_service *s)
+{
+	unsigned n = cfg_size(sec, "listen"), protos = protos_read(r, sec, s);
+
+	if (n == 0)
+		complain(r, s->line,
+			 "service \"%s\" has no listen; write listen = { \"ADDRESS:PORT\" }",
+			 s->name);
+	s->listens = reading_alloc(r, (size_t)n * 2, sizeof(*s->listens));
+	for (unsigned i = 0; s->listens && i < n; i++) {
+		struct value *v = value_at(sec, "listen", i);
+		struct conf_listen l = {.line = v->line};
+
+		if (!listen_parse(r, v, s->kind, &l.endpoint))
+			continue;
+		for (unsigned bit = 1; bit <= 2; bit <<= 1) {
+			if (!(protos & bit))
+				continue;
+			l.proto = bit == 1 ? IPPROTO_TCP : IPPROTO_UDP;
+			s->listens[s->n_listens++] = l;
+		}
+	}
+}
+
+static void ring_check(struct reading *r, const struct value *v, const struct conf_service *s)
+{
+	unsigned line = v ? v->line : s->line;
+	uint32_t size = s->ring_size;
+
+	if (s->kind != SLUICE_L4 || size == 0)
+		return;
+	while (size < MAGLEV_MAX_SIZE && !maglev_size_ok(size))
+		size++;
+	if (size != s->ring_size)
+		complain(r, line, "ring_size: %u is not a prime; write %u", s->ring_size, size);
+	else if (size < 100 * s->n_backends)
+		complain(r, line,
+			 "ring_size: %u is too small for %u backends; write a prime above %u (%u "
+			 "suits)",
+			 size, s->n_backends, 100 * s->n_backends, MAGLEV_MAX_SIZE);
+}
+
+/* ---- backends ------------------------------------------------------------------------- */
+
+/* What cannot be an address stays zero, as "every address": check.c passes it over. */
+static void address_read(struct reading *r, const struct value *v, uint32_t kind,
+			 struct endpoint *to)
+{
+	char text[ENDPOINT_TEXT];
+	struct endpoint ep;
+
+	if (!endpoint_parse_default(&ep, v->text, 0) || addr_is_any(&ep.addr)) {
+		complain(r, v->line,
+			 "address: \"%s\" is not an address; write %s (names are not resolved)",
+			 v->text,
+			 kind == SLUICE_L4 ? "\"10.0.0.11\" or \"fd00::11\""
+					   : "\"10.0.0.11:8080\" or \"[fd00::11]:8080\"");
+		return;
+	}
+	if (kind == SLUICE_L4 && ep.port != 0) {
+		complain(r, v->line,
+			 "address: an l4 backend takes the VIP's own port; remove the \":%u\"",
+			 ep.port);
+		ep.port = 0;
+	} else if (kind == SLUICE_L7 && ep.port == 0) {
+		ep.port = 80;
+		complain(r, v->line,
+			 "address: an l7 backend needs its port; write \"%s\", or whichever it "
+			 "listens on",
+			 endpoint_format(&ep, text));
+		return;
+	}
+	*to = ep;
+}
+
+static void backend_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_backend *b)
+{
+	struct value *address = value_of(sec, "address");
+
+	b->name = name_read(r, sec, "backend", &b->line);
+	settings_read(r, "backend", sec, 0, b);
+	if (address)
+		address_read(r, address, kind, &b->endpoint);
+	else
+		complain(r, b->line, "backend \"%s\" has no address; write address = \"...\"",
+			 b->name);
+}
+
+static void backends_read(struct reading *r, cfg_t *sec, struct conf_service *s)
+{
+	unsigned n = cfg_size(sec, "backend");
+
+	if (n == 0)
+		complain(r, s->line,
+			 "service \"%s\" has no backend; write backend \"NAME\" { address = ... }",
+			 s->name);
+	if (n > CONF_MAX_BACKENDS)
+		complain(r, s->line, "service \"%s\" has %u backends; write at most %u", s->name, n,
+			 CONF_MAX_BACKENDS);
+	s->backends = reading_alloc(r, n, sizeof(*s->backends));
+	for (unsigned i = 0; s->backends && i < n; i++)
+		backend_read(r, cfg_getnsec(sec, "backend", i), s->kind,
+			     &s->backends[s->n_backends++]);
+}
+
+static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
+{
+	s->name = name_read(r, sec, "service", &s->line);
+	kind_read(r, value_of(sec, "kind"), s);
+	settings_read(r, "service", sec, s->kind, s);
+	listens_read(r, sec, s);
+	backends_read(r, sec, s);
+	ring_check(r, value_of(sec, "ring_size"), s);
+}
+
+void sections_read(struct reading *r, cfg_t *file)
+{
+	struct conf *c = r->conf;
+	unsigned n = cfg_size(file, "service");
+
+	gate_read(r, cfg_size(file, "gate") ? cfg_getsec(file, "gate") : NULL);
+	daemon_read(r, cfg_size(file, "daemon") ? cfg_getsec(file, "daemon") : NULL);
+	if (n >= SLUICE_MAX_SERVICES)
+		complain(r, 1, "there are %u services; a gate holds %u", n,
+			 SLUICE_MAX_SERVICES - 1);
+	c->services = reading_alloc(r, n, sizeof(*c->services));
+	for (unsigned i = 0; c->services && !r->oom && i < n; i++) {
+		c->services[i].index = i;
+		service_read(r, cfg_getnsec(file, "service", i), &c->services[i]);
+		c->n_services++;
+	}
+}

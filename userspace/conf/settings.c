@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: settings that are one number, a row for each: what it counts, its default and its
+ * bounds. The manual, sluice.conf(5), says the same; a test compares them.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/maglev.h"
+#include "base/units.h"
+#include "conf/read.h"
+
+#define HOUR (3600U * 1000)
+
+#define ROW(section, name, kind, only, type, field, initial, least, most)                          \
+	{section, name,  kind, only, offsetof(type, field), sizeof(((type *)0)->field),            \
+	 initial, least, most}
+#define GATE(name, kind, ...)   ROW("gate", name, kind, 0, struct conf, __VA_ARGS__)
+#define DAEMON(name, kind, ...) ROW("daemon", name, kind, 0, struct conf, __VA_ARGS__)
+#define L4(name, kind, ...)     ROW("service", name, kind, SLUICE_L4, struct conf_service, __VA_ARGS__)
+#define L7(name, kind, ...)     ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
+#define MS                      SETTING_MS
+#define BYTES                   SETTING_BYTES
+#define COUNT                   SETTING_COUNT
+
+// clang-format off
+const struct setting settings[] = {
+	/* name, what it counts, field, default, least, most */
+	GATE("priority", COUNT, priority, 50, 0, 1000),
+	GATE("max_conns", COUNT, max_conns, SLUICE_MAX_CONNS, 1024, 1U << 26),
+	GATE("conn_rate", COUNT, conn_rate, 100000, 0, 100000000),
+	GATE("event_every", COUNT, event_every, 64, 0, 1U << 30),
+
+	DAEMON("threads", COUNT, threads, 0, 0, CONF_MAX_THREADS),
+	DAEMON("max_connections", COUNT, max_connections, 20000, 1, 1000000),
+	DAEMON("drain_timeout", MS, drain_ms, 30000, 0, 24 * HOUR),
+
+	L4("ring_size", COUNT, ring_size, SLUICE_RING_SIZE, 3, MAGLEV_MAX_SIZE),
+	L7("connect_timeout", MS, connect_ms, 5000, 1, HOUR),
+	L7("response_timeout", MS, response_ms, 60000, 1, 24 * HOUR),
+	L7("header_timeout", MS, header_ms, 10000, 1, HOUR),
+	L7("body_timeout", MS, body_ms, 60000, 1, 24 * HOUR),
+	L7("idle_timeout", MS, idle_ms, 75000, 1, 24 * HOUR),
+	L7("upstream_idle_timeout", MS, upstream_idle_ms, 60000, 1, 24 * HOUR),
+	L7("upstream_idle_max", COUNT, upstream_idle_max, 1024, 0, 100000),
+	L7("max_head", BYTES, max_head, 32768, 1024, 65536),
+	L7("max_fields", COUNT, max_fields, 100, 1, 256),
+	L7("max_body", BYTES, max_body, 1ULL << 30, 0, 1ULL << 50),
+
+	ROW("backend", "weight", COUNT, 0, struct conf_backend, weight, 1, 0, MAGLEV_MAX_WEIGHT),
+};
+// clang-format on
+const unsigned n_settings = sizeof(settings) / sizeof(settings[0]);
+
+static void field_store(void *base, const struct setting *s, uint64_t n)
+{
+	if (s->width == 4)
+		*(uint32_t *)((char *)base + s->offset) = (uint32_t)n;
+	else
+		*(uint64_t *)((char *)base + s->offset) = n;
+}
+
+static bool count_parse(uint64_t *out, const char *text)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	return errno == 0 && *end == '\0';
+}
+
+static bool number_parse(enum setting_kind kind, uint64_t *out, const char *text)
+{
+	return kind == MS      ? units_parse_ms(out, text)
+	       : kind == BYTES ? units_parse_bytes(out, text)
+			       : count_parse(out, text);
+}
+
+/* A number that is too large for 64 bits is still a number, only out of every range. */
+static bool number_read(enum setting_kind kind, uint64_t *out, const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	if (number_parse(kind, out, text))
+		return true;
+	if (digits < 12 || !number_parse(kind, out, text + digits - 1))
+		return false;
+	*out = UINT64_MAX;
+	return true;
+}
+
+const char *setting_format(enum setting_kind kind, uint64_t n, char buf[SETTING_TEXT])
+{
+	static const struct unit {
+		const char *name;
+		uint64_t n;
+	} table[][6] = {
+		[MS] = {{"d", 24 * HOUR}, {"h", HOUR}, {"m", 60000}, {"s", 1000}, {"ms", 1}},
+		[BYTES] = {{"t", 1ULL << 40},
+			   {"g", 1 << 30},
+			   {"m", 1 << 20},
+			   {"k", 1 << 10},
+			   {"", 1}},
+		[COUNT] = {{"", 1}},
+	};
+	const struct unit *unit = table[kind];
+
+	while (n % unit->n != 0 || (n == 0 && unit->n != 1))
+		unit++;
+	snprintf(buf, SETTING_TEXT, "%" PRIu64 "%s", n / unit->n, unit->name);
+	return buf;
+}
+
+static void setting_read(struct reading *r, const struct setting *s, const struct value *v,
+			 void *base)
+{
+	static const char *const shapes[] = {
+		[MS] = "a duration; write a number with its unit: 250ms, 5s, 10m, 2h, 1d",
+		[BYTES] = "a size; write a number of bytes, or with a unit: 16k, 1m, 2g",
+		[COUNT] = "a number; write digits only",
+	};
+	char least[SETTING_TEXT], most[SETTING_TEXT];
+	uint64_t n = s->initial;
+
+	if (v && !number_read(s->kind, &n, v->text))
+		complain(r, v->line, "%s: \"%s\" is not %s", s->name, v->text, shapes[s->kind]);
+	else if (v && (n < s->least || n > s->most))
+		complain(r, v->line, "%s: \"%s\" is out of range; write %s to %s", s->name, v->text,
+			 setting_format(s->kind, s->least, least),
+			 setting_format(s->kind, s->most, most));
+	else
+		field_store(base, s, n);
+}
+
+void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned service_kind,
+		   void *base)
+{
+	for (unsigned i = 0; i < n_settings; i++) {
+		const struct setting *s = &settings[i];
+		struct value *v;
+
+		if (strcmp(s->section, section) != 0)
+			continue;
+		v = from ? value_of(from, s->name) : NULL;
+		if (v && service_kind && s->only && s->only != service_kind) {
+			complain(r, v->line, "%s means nothing to an %s service; remove it",
+				 s->name, service_kind == SLUICE_L4 ? "l4" : "l7");
+			v = NULL;
+		}
+		setting_read(r, s, v, base);
+	}
+}
