@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* sluice.conf(5) against the grammar: every word, every default, every bound. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/read.h"
+
+static char manual[65536];
+
+static void manual_read(void)
+{
+	FILE *f = fopen("userspace/man/sluice.conf.5", "re");
+
+	assert_non_null(f);
+	manual[fread(manual, 1, sizeof(manual) - 1, f)] = '\0';
+	fclose(f);
+}
+
+/* Every section and setting has its own item; a backend's are below its section's. */
+static void check_words(const cfg_opt_t *opts)
+{
+	char item[64];
+
+	for (; opts->name; opts++) {
+		if (strcmp(opts->name, GRAMMAR_NAME) == 0)
+			continue;
+		snprintf(item, sizeof(item), opts->type == CFGT_SEC ? "\n.Ss %s" : "\n.It Ic %s",
+			 opts->name);
+		if (!strstr(manual, item))
+			fail_msg("sluice.conf(5) has no `%s`", item + 1);
+		if (opts->type == CFGT_SEC)
+			check_words(opts->subopts);
+	}
+}
+
+static void test_the_manual_has_every_word(void **unused)
+{
+	(void)unused;
+	manual_read();
+	check_words(grammar);
+}
+
+static void test_the_manual_has_defaults_and_bounds_as_they_are(void **unused)
+{
+	char least[SETTING_TEXT], most[SETTING_TEXT], initial[SETTING_TEXT], item[160];
+
+	(void)unused;
+	manual_read();
+	for (unsigned i = 0; i < n_settings; i++) {
+		const struct setting *s = &settings[i];
+
+		snprintf(item, sizeof(item), "\n.It Ic %s No = Ar %s\n.Pq %s to %s; default %s\n",
+			 s->name,
+			 s->kind == SETTING_MS      ? "duration"
+			 : s->kind == SETTING_BYTES ? "size"
+						    : "number",
+			 setting_format(s->kind, s->least, least),
+			 setting_format(s->kind, s->most, most),
+			 setting_format(s->kind, s->initial, initial));
+		if (!strstr(manual, item))
+			fail_msg("sluice.conf(5) should have:%s", item);
+	}
+}
+
+static void test_numbers_are_shown_as_people_write_them(void **unused)
+{
+	static const struct {
+		enum setting_kind kind;
+		uint64_t n;
+		const char *text;
+	} rows[] = {
+		{SETTING_MS, 0, "0ms"},
+		{SETTING_MS, 1, "1ms"},
+		{SETTING_MS, 1000, "1s"},
+		{SETTING_MS, 75000, "75s"},
+		{SETTING_MS, 60000, "1m"},
+		{SETTING_MS, 3600000, "1h"},
+		{SETTING_MS, 86400000, "1d"},
+		{SETTING_BYTES, 0, "0"},
+		{SETTING_BYTES, 1023, "1023"},
+		{SETTING_BYTES, 1024, "1k"},
+		{SETTING_BYTES, 1 << 30, "1g"},
+		{SETTING_BYTES, 1ULL << 50, "1024t"},
+		{SETTING_COUNT, 0, "0"},
+		{SETTING_COUNT, 1000, "1000"},
+		{SETTING_COUNT, UINT64_MAX, "18446744073709551615"},
+	};
+	char text[SETTING_TEXT];
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_string_equal(setting_format(rows[i].kind, rows[i].n, text), rows[i].text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_manual_has_every_word),
+		cmocka_unit_test(test_the_manual_has_defaults_and_bounds_as_they_are),
+		cmocka_unit_test(test_numbers_are_shown_as_people_write_them),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
