@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Configurations: whatever the bytes, either complaints with lines of the file or a snapshot
+// in which every bound holds and every listener is found again.
+// needs: userspace/conf/check.c userspace/conf/clean.c userspace/conf/conf.c
+// needs: userspace/conf/grammar.c userspace/conf/sections.c userspace/conf/settings.c
+// needs: userspace/conf/words.c userspace/base/addr.c userspace/base/arena.c
+// needs: userspace/base/maglev.c userspace/base/units.c
+// links: -lconfuse
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/maglev.h"
+#include "conf/conf.h"
+#include "conf/read.h"
+
+static unsigned lines_of(const unsigned char *data, size_t len)
+{
+	unsigned lines = 1;
+
+	for (size_t i = 0; i < len; i++)
+		lines += data[i] == '\n';
+	return lines;
+}
+
+/* `path:line: what is wrong; what would be right`, in the order of lines. */
+static void check_complaints(char *text, const char *path, unsigned lines)
+{
+	unsigned long last = 1;
+	unsigned n = 0;
+
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), n++) {
+		char *at = line + strlen(path);
+
+		assert(strncmp(line, path, strlen(path)) == 0 && at[0] == ':');
+		assert(strstr(line, "; "));
+		if (n == READ_MAX_COMPLAINTS) {
+			assert(at[1] == ' ');
+			continue;
+		}
+		assert(strtoul(at + 1, &at, 10) >= last && at[0] == ':');
+		last = strtoul(line + strlen(path) + 1, NULL, 10);
+		assert(last <= lines);
+		assert(strcmp(at, ": " READ_IMPOSSIBLE) != 0);
+	}
+	assert(n > 0 && n <= READ_MAX_COMPLAINTS + 1);
+}
+
+static void check_service(const struct conf *c, const struct conf_service *s, unsigned lines)
+{
+	assert(s == &c->services[s->index]);
+	assert(s->name[0] && strlen(s->name) < SLUICE_NAME);
+	assert(s->kind == SLUICE_L4 || s->kind == SLUICE_L7);
+	assert(s->n_listens > 0 && s->n_backends > 0 && s->n_backends <= CONF_MAX_BACKENDS);
+	assert(maglev_size_ok(s->ring_size));
+	assert(s->connect_ms && s->idle_ms && s->max_head >= 1024 && s->max_fields);
+	assert(s->line >= 1 && s->line <= lines);
+	for (unsigned i = 0; i < s->n_listens; i++) {
+		const struct conf_listen *l = &s->listens[i];
+
+		assert(conf_find(c, &l->endpoint, l->proto) == s);
+		assert(l->line >= s->line && l->line <= lines);
+		assert(l->proto == IPPROTO_TCP ||
+		       (l->proto == IPPROTO_UDP && s->kind == SLUICE_L4));
+	}
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct conf_backend *b = &s->backends[i];
+
+		assert(b->name[0] && strlen(b->name) < SLUICE_NAME);
+		assert(!addr_is_any(&b->endpoint.addr) && b->weight <= MAGLEV_MAX_WEIGHT);
+		assert((b->endpoint.port == 0) == (s->kind == SLUICE_L4));
+		assert(b->line >= s->line && b->line <= lines);
+	}
+}
+
+static void check_conf(const struct conf *c, unsigned lines)
+{
+	assert(c->user[0] && c->hop_name[0]);
+	assert(c->max_conns >= 1024 && c->threads <= CONF_MAX_THREADS);
+	assert(c->n_decap_from <= SLUICE_MAX_DECAP);
+	assert(c->n_services < SLUICE_MAX_SERVICES);
+	for (unsigned i = 0; i < c->n_services; i++)
+		check_service(c, &c->services[i], lines);
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t len)
+{
+	static char path[32], told[READ_MAX_COMPLAINTS * 700];
+	static int fd = -1;
+	FILE *out = fmemopen(told, sizeof(told), "w");
+	struct conf *c;
+
+	if (fd < 0) {
+		fd = memfd_create("input", MFD_CLOEXEC);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	}
+	assert(out && ftruncate(fd, 0) == 0 && pwrite(fd, data, len, 0) == (ssize_t)len);
+	told[0] = '\0';
+	errno = 0;
+	c = conf_load(path, out);
+	assert(c || errno == EINVAL);
+	fclose(out);
+	if (c)
+		check_conf(c, lines_of(data, len));
+	else
+		check_complaints(told, path, lines_of(data, len));
+	conf_free(c);
+	return 0;
+}
