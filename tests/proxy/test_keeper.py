@@ -10,13 +10,10 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 
 import pytest
+from actors import DEADLINE, SLUICED, Sluiced, await_until, free_port
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SLUICED = os.path.join(ROOT, os.environ.get('BUILD', 'build'), 'sluiced')
-DEADLINE = 20  # seconds; nothing that works comes near
 IS_ROOT = os.geteuid() == 0
 
 CONFIG = '''
@@ -27,22 +24,6 @@ service "site" {{
 	backend "origin" {{ address = "127.0.0.1:{origin}" }}
 }}
 '''
-
-
-def await_until(happened, what):
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        result = happened()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f'never happened: {what}'
-        time.sleep(0.02)
-
-
-def free_port(family=socket.AF_INET):
-    with socket.socket(family) as s:
-        s.bind(('::1' if family == socket.AF_INET6 else '127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 # ---- actors -----------------------------------------------------------------------------
@@ -86,56 +67,6 @@ class Origin:
     def close(self):
         self.let_go.set()
         self.socket.close()
-
-
-class Sluiced:
-    """The daemon; everything that it says is kept."""
-
-    def __init__(self, command, **options):
-        self.log = tempfile.TemporaryFile('w+b')
-        self.process = subprocess.Popen(command, stderr=self.log, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, start_new_session=True,
-                                        **options)
-        self.pid = self.process.pid
-
-    def said(self):
-        return os.pread(self.log.fileno(), 1 << 20, 0).decode()
-
-    def awaits(self, text, times=1):
-        def there():
-            said = self.said()
-            if said.count(text) >= times:
-                return True
-            assert self.process.poll() is None, said
-            return False
-        await_until(there, f'{times} x "{text}" in {self.said()}')
-        return self
-
-    def workers(self):
-        out = subprocess.run(['ps', '-o', 'pid=,stat=', '--ppid', str(self.pid)], text=True,
-                             capture_output=True, check=False).stdout
-        return [int(pid) for pid, state in map(str.split, out.splitlines()) if state[0] != 'Z']
-
-    def worker(self):
-        found = self.workers()
-        assert len(found) == 1, found
-        return found[0]
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    def ends(self):
-        return self.process.wait(DEADLINE)
-
-    def close(self):
-        """The worker ends with the keeper; here it is not waited for."""
-        for pid in (*self.workers(), self.pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.process.wait()
-        self.log.close()
 
 
 def ask(port, path='/', host='127.0.0.1', sock=None):

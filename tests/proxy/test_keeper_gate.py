@@ -8,8 +8,8 @@ import socket
 import subprocess
 
 import pytest
-from test_keeper import (DEADLINE, IS_ROOT, ROOT, SLUICED, Asking, Origin, Sluiced, ask,
-                         await_until, gone)
+from actors import DEADLINE, ROOT, SLUICED, Sluiced, await_until
+from test_keeper import IS_ROOT, Asking, Origin, ask, gone
 
 SLUICE = os.path.join(os.path.dirname(SLUICED), 'sluice')
 PINS = '/sys/fs/bpf/sluice'
