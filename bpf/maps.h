@@ -81,16 +81,27 @@ struct {
 	__type(value, struct sluice_label);
 } backend_labels SEC(".maps");
 
-/* Flow to the backend it was given. Written by the gate on evidence that the flow is real.
- * Full: the least recently used entry goes, and its flow is hashed again if it comes back.
- * The size is set at load from the configuration. */
+/* Flow to the backend it was given (conn.h). Written by the gate on evidence that the flow is
+ * real. Both buckets full: the way that was used longest ago goes, counted, and its flow is
+ * hashed again if it comes back. The size is set at load from the configuration. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, SLUICE_MAX_CONNS);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, struct sluice_flow);
-	__type(value, struct sluice_conn);
+	__type(key, __u32);
+	__type(value, struct sluice_conns);
 } conns SEC(".maps");
+
+/* Whose entries those are: for userspace alone. As long as conns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct sluice_conn_keys);
+} conn_keys SEC(".maps");
 
 /* Balancers whose tunnels this host unwraps. Written by `sluice apply`; full: refused. */
 struct {

@@ -16,7 +16,9 @@
 
 /* Tuning, set before load. */
 const volatile __u32 conn_rate = 100000; /* new connection entries per CPU and second */
-const volatile __u32 event_every = 64;   /* drops of a reason and CPU per event; 0 = no events */
+const volatile __u32 conn_buckets = 16;  /* of the connection table: a power of two */
+const volatile __u64 conn_seed = 1;
+const volatile __u32 event_every = 64; /* drops of a reason and CPU per event; 0 = no events */
 
 struct packet {
 	struct xdp_md *ctx;
@@ -32,8 +34,10 @@ struct packet {
 	__u8 first_fragment; /* more fragments follow */
 	__u8 syn, rst;       /* TCP: SYN without ACK; RST */
 	__u8 quoted;         /* flow is not the packet's own: an ICMP error quotes it */
+	__u8 conn_stale;     /* the connection table's entry leads nowhere any more */
 	__u8 vip_kind;       /* of an ICMP message: kinds of the VIP that it came to */
 	struct sluice_flow flow;
+	__u64 hash;                      /* of the flow, in the connection table */
 	__u32 service, backend;          /* ids, 0 until known */
 	const struct sluice_backend *to; /* set with backend */
 	int verdict;                     /* of a TX reason: XDP_TX or XDP_REDIRECT */

@@ -23,11 +23,12 @@
 #define SLUICE_MAX_VIPS     8192       /* (address, port, protocol) keys */
 #define SLUICE_MAX_SERVICES 1024       /* service ids */
 #define SLUICE_MAX_BACKENDS 4096       /* backend ids; id 0 means none */
-#define SLUICE_MAX_CONNS    (1U << 20) /* default size of the connection table */
+#define SLUICE_MAX_CONNS    (1U << 20) /* flows that the connection table is made for, default */
 #define SLUICE_MAX_DECAP    256        /* balancers that a backend host trusts */
 #define SLUICE_MAX_WORKERS  256        /* listening sockets that steer spreads over */
 #define SLUICE_RING_SIZE    65537      /* default Maglev table size: prime, > 100 * backends */
 #define SLUICE_EVENTS_BYTES (1U << 18) /* event ring; a full ring drops the event, counted */
+#define SLUICE_FILTER_WORDS 256        /* 64 bits each; with more VIPs a filter lets more through */
 #define SLUICE_SLOTS        64         /* reason and notice slots, so that they can grow */
 
 /* ---- what an operator edits with bpftool: stable, in the manual ------------------- */
@@ -85,7 +86,7 @@ struct sluice_backend {
 	struct sluice_addr addr; /* outer destination */
 	struct sluice_addr src;  /* outer source, same family */
 	__u32 generation;        /* changes each time the id is given to another backend */
-	__u32 in_use;            /* 0: no backend has this id */
+	__u32 service;           /* that it serves; 0: no backend has this id */
 };
 
 /* What people call it. The gate does not read these; `status`, `apply` and `flow` do. */
@@ -104,9 +105,18 @@ struct sluice_flow {
 	__u8 pad[3];
 };
 
+/* A flow's entry in the connection table; conn.h reads it. 0, 0: empty. */
 struct sluice_conn {
-	__u32 backend;
-	__u32 generation;
+	__u64 check;
+	__u64 word;
+};
+
+#define SLUICE_CONN_WAYS 4
+struct sluice_conns { /* one cache line */
+	struct sluice_conn way[SLUICE_CONN_WAYS];
+};
+struct sluice_conn_keys {
+	struct sluice_flow way[SLUICE_CONN_WAYS];
 };
 
 struct sluice_count {
@@ -116,10 +126,10 @@ struct sluice_count {
 
 /* The way to a backend, as the host's routes and neighbours last said. */
 struct sluice_hop {
-	__u64 until;       /* jiffies; asked again from then on */
-	__u32 generation;  /* of the backend that it is for */
-	__u32 in, out;     /* interfaces: the packet's, and where it leaves */
-	__u16 mtu;         /* packets up to so many bytes, tunnel included, are known to fit */
+	__u64 until;      /* jiffies; asked again from then on */
+	__u32 generation; /* of the backend that it is for */
+	__u32 in, out;    /* interfaces: the packet's, and where it leaves */
+	__u16 mtu;        /* packets up to so many bytes, tunnel included, are known to fit */
 	__u8 dest[6], source[6];
 	__u8 pad[6];
 };
@@ -134,6 +144,10 @@ struct sluice_counters {
 	__u64 notices[SLUICE_SLOTS];
 	struct sluice_count services[SLUICE_MAX_SERVICES];
 	struct sluice_count backends[SLUICE_MAX_BACKENDS];
+	/* Written by whoever writes vips, before and after: which addresses can be a VIP, and
+	 * which (address, port) can be one of an l4 service. See filter.h. */
+	__u64 filter_vips[SLUICE_FILTER_WORDS];
+	__u64 filter_l4[SLUICE_FILTER_WORDS];
 	/* The gate's own: what this CPU knows of next hops, and how many entries it made into the
 	 * connection table in the current window. */
 	struct sluice_hop hops[SLUICE_MAX_BACKENDS];
@@ -157,6 +171,7 @@ struct sluice_meta {
 	__u32 abi;      /* SLUICE_ABI; written first at load, checked by everyone else */
 	__u32 workers;  /* sockets in `workers` that steer spreads over; written by sluiced */
 	__u64 build_id; /* of the gate object that was loaded: FNV-1a 64 of its ELF bytes */
+	__u64 seed;     /* of the connection table's fingerprints; chosen when the pins are made */
 };
 
 #define SLUICE_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
@@ -168,10 +183,11 @@ SLUICE_SIZE(struct sluice_service, 16);
 SLUICE_SIZE(struct sluice_backend, 40);
 SLUICE_SIZE(struct sluice_label, 40);
 SLUICE_SIZE(struct sluice_flow, 40);
-SLUICE_SIZE(struct sluice_conn, 8);
+SLUICE_SIZE(struct sluice_conns, 64);
 SLUICE_SIZE(struct sluice_hop, 40);
 SLUICE_SIZE(struct sluice_event, 64);
-SLUICE_SIZE(struct sluice_meta, 16);
+SLUICE_SIZE(struct sluice_meta, 24);
+_Static_assert(SLUICE_MAX_BACKENDS <= 1U << 16, "a connection's entry holds 16 bits of it");
 _Static_assert(sizeof(struct sluice_counters) % 64 == 0, "a cache line is shared between CPUs");
 _Static_assert(SLUICE_R_COUNT <= SLUICE_SLOTS && SLUICE_N_COUNT <= SLUICE_SLOTS, "slots");
 

@@ -57,7 +57,9 @@ enum sluice_reason {
 	SLUICE_NOTICE(conn_stale, "entries whose backend is gone; the flow was hashed anew")       \
 	SLUICE_NOTICE(allowed, "packets of a blocked source let through by the allow list")        \
 	SLUICE_NOTICE(expired, "packets that met a block whose time is over")                      \
-	SLUICE_NOTICE(events_lost, "sampled events that found the event ring full")
+	SLUICE_NOTICE(events_lost, "sampled events that found the event ring full")                \
+	SLUICE_NOTICE(conn_evicted, "flows that gave their place in the connection table to "      \
+				    "others")
 
 enum sluice_notice {
 #define SLUICE_NOTICE(name, sentence) SLUICE_N_##name,

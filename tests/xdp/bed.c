@@ -22,6 +22,7 @@
 
 #include "base/addr.h"
 #include "gate.skel.h"
+#include "sluice/conn.h"
 
 struct bed bed;
 
@@ -63,6 +64,7 @@ static void write_file(const char *value, const char *format, const char *arg)
 
 void bed_forwarding(bool on)
 {
+	memset(bed.counters->hops, 0, sizeof(bed.counters->hops));
 	write_file(on ? "1" : "0", "/proc/sys/net/ipv4/conf/%s/forwarding", bed.ingress);
 	write_file(on ? "1" : "0", "/proc/sys/net/ipv6/conf/%s/forwarding", bed.ingress);
 }
@@ -151,7 +153,7 @@ void bed_backend(uint32_t id, const char *host, bool v6, uint32_t generation, bo
 	struct sluice_backend b = {.addr = frame_addr(host, v6),
 				   .src = frame_addr(far ? "gate1" : "gate", v6),
 				   .generation = generation,
-				   .in_use = in_use};
+				   .service = in_use ? id : 0};
 
 	map_set("backends", &id, &b);
 }
@@ -168,24 +170,25 @@ void bed_ring(uint32_t service, const uint32_t *table, uint32_t size)
 	close(fd);
 }
 
+void bed_filters(int byte)
+{
+	memset(bed.counters->filter_vips, byte, sizeof(bed.counters->filter_vips));
+	memset(bed.counters->filter_l4, byte, sizeof(bed.counters->filter_l4));
+}
+
 unsigned bed_conns(void)
 {
-	struct sluice_flow key, *last = NULL;
 	unsigned n = 0;
 
-	while (bpf_map_get_next_key(bed_map("conns"), last, &key) == 0) {
-		last = &key;
-		n++;
-	}
+	for (uint32_t i = 0; i < bed.n_conns; i++)
+		for (unsigned w = 0; w < SLUICE_CONN_WAYS; w++)
+			n += bed.conns[i].way[w].word != 0;
 	return n;
 }
 
 void bed_empty_conns(void)
 {
-	struct sluice_flow key;
-
-	while (bpf_map_get_next_key(bed_map("conns"), NULL, &key) == 0)
-		MUST(bpf_map_delete_elem(bed_map("conns"), &key) == 0);
+	memset(bed.conns, 0, bed.n_conns * sizeof(*bed.conns));
 }
 
 /* ---- lists ---------------------------------------------------------------------------- */
@@ -360,7 +363,11 @@ static const char *gate_load(const struct bed_tuning *t)
 	MUST(skel);
 	bpf_object__for_each_map(map, skel->obj) MUST(bpf_map__set_pin_path(map, NULL) == 0);
 	MUST(bpf_map__set_max_entries(skel->maps.counters, libbpf_num_possible_cpus()) == 0);
-	MUST(bpf_map__set_max_entries(skel->maps.conns, t->max_conns ? t->max_conns : 4096) == 0);
+	bed.n_conns = sluice_conn_buckets(t->max_conns ? t->max_conns : 4096);
+	MUST(bpf_map__set_max_entries(skel->maps.conns, bed.n_conns) == 0);
+	MUST(bpf_map__set_max_entries(skel->maps.conn_keys, bed.n_conns) == 0);
+	skel->rodata->conn_buckets = bed.n_conns;
+	skel->rodata->conn_seed = BED_SEED;
 	skel->rodata->conn_rate = t->conn_rate;
 	skel->rodata->event_every = t->event_every;
 	rc = gate_bpf__load(skel);
@@ -387,6 +394,10 @@ static void counters_open(void)
 		   0);
 	MUST(map != MAP_FAILED);
 	bed.counters = (struct sluice_counters *)map + cpu;
+	bed_filters(0xff);
+	bed.conns = mmap(NULL, bed.n_conns * sizeof(*bed.conns), PROT_READ | PROT_WRITE, MAP_SHARED,
+			 bed_map("conns"), 0);
+	MUST(bed.conns != MAP_FAILED);
 }
 
 const char *bed_open(const struct bed_tuning *t)

@@ -41,6 +41,8 @@ enum {
 	BED_FREE,       /* ids from here on are the test's */
 };
 
+#define BED_SEED 0x0123456789abcdefULL /* of the connection table */
+
 struct bed_tuning {
 	uint32_t conn_rate, event_every;
 	uint32_t max_conns; /* 0 = 4096 */
@@ -51,6 +53,8 @@ struct bed {
 	const char *ingress; /* interface that frames come in by */
 	bool same_wire;      /* b1 and b2 are behind it: a forwarded frame leaves by XDP_TX */
 	struct sluice_counters *counters; /* of the CPU that runs the frames */
+	struct sluice_conns *conns;       /* the connection table */
+	uint32_t n_conns;                 /* its buckets */
 };
 
 extern struct bed bed;
@@ -70,8 +74,10 @@ void bed_ring(uint32_t service, const uint32_t *table, uint32_t size);
 void bed_list(const char *text);
 void bed_unlist(const char *text); /* takes the same entries off again */
 void bed_empty_conns(void);
+/* Each byte of the filters of VIPs: 0xff, as it is at first, lets everything through. */
+void bed_filters(int byte);
 unsigned bed_conns(void);     /* entries in the connection table */
-void bed_forwarding(bool on); /* of the ingress interface */
+void bed_forwarding(bool on); /* of the ingress interface; remembered next hops are forgotten */
 
 struct run {
 	int verdict;

@@ -87,7 +87,7 @@ void scene_frames_equal(const struct frame *got, const struct frame *wanted)
 static void counters_clear(void)
 {
 	scene_saw_notice(0);
-	memset(bed.counters, 0, offsetof(struct sluice_counters, window_start_ns));
+	memset(bed.counters, 0, offsetof(struct sluice_counters, filter_vips));
 }
 
 uint32_t scene_reason(const struct frame *in, uint32_t meta, struct run *run)

@@ -21,6 +21,7 @@
 
 #include "frame.h"
 #include "gate.skel.h"
+#include "sluice/conn.h"
 #include "l4/block.h"
 #include "l4/load.h"
 #include "typed.h"
@@ -74,7 +75,7 @@ static void make_shop(void)
 		.addr = frame_addr("shop", false), .port = htons(80), .proto = IPPROTO_TCP};
 	const struct sluice_service service = {.id = 1, .kind = SLUICE_L4, .ring_size = 3};
 	const struct sluice_backend b1 = {
-		.addr = frame_addr("b1", false), .generation = 4, .in_use = 1};
+		.addr = frame_addr("b1", false), .generation = 4, .service = 1};
 	const struct sluice_label shop = {.name = "shop"}, name = {.name = "b1", .service = 1};
 	const uint32_t one = 1;
 	int ring = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, 3, &opts);
@@ -283,6 +284,20 @@ static void test_flow_of_a_blocked_source(void **unused)
 	typed_shows("verdict  TX forward: ");
 }
 
+/* Into the connection table, as the gate would. */
+static void enter(const struct sluice_flow *flow, __u32 backend, __u32 generation)
+{
+	uint64_t hash = sluice_conn_hash(flow, typed.gate.meta_seen.seed);
+	uint64_t word = sluice_conn_word(backend, generation, 0);
+	struct sluice_conns bucket = {.way = {{hash ^ sluice_conn_fold(word), word}}};
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info), index;
+
+	assert_int_equal(bpf_obj_get_info_by_fd(typed.gate.conns, &info, &len), 0);
+	index = sluice_conn_bucket(hash, 0, info.max_entries);
+	set(typed.gate.conns, &index, &bucket);
+}
+
 static void test_flow_in_the_connection_table(void **unused)
 {
 	const struct sluice_flow flow = {.src = frame_addr("10.9.9.9", false),
@@ -290,16 +305,14 @@ static void test_flow_in_the_connection_table(void **unused)
 					 .sport = htons(1000),
 					 .dport = htons(80),
 					 .proto = IPPROTO_TCP};
-	struct sluice_conn conn = {.backend = 1, .generation = 4};
 
 	(void)unused;
 	make_shop();
-	set(typed.gate.conns, &flow, &conn);
+	enter(&flow, 1, 4);
 	typed_works("sluice flow 10.9.9.9:1000 198.51.100.10:80");
 	typed_shows("because  the connection table says so (generation 4)\n");
 	typed_hides("a new flow would take");
-	conn.generation = 3;
-	set(typed.gate.conns, &flow, &conn);
+	enter(&flow, 1, 3);
 	typed_works("sluice flow 10.9.9.9:1000 198.51.100.10:80");
 	typed_shows("the backend in the connection table is gone\n");
 	typed_shows("backend  b1 ");

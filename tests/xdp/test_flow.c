@@ -48,6 +48,7 @@ static int setup(void **unused)
 	(void)unused;
 #define MEMBER(name) gate.name = bed_map(#name);
 	GATE_MAPS(MEMBER)
+	gate.meta_seen.seed = BED_SEED;
 	bed_backend(X, "b1", false, 5, true);
 	bed_backend(Y, "b2", false, 5, true);
 	bed_backend(Z, "b1", true, 5, true);

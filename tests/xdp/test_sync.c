@@ -197,7 +197,7 @@ static void test_maps_hold_what_the_file_says(void **unused)
 	assert_int_equal(vip_at("2001:db8::10", 0, IPPROTO_ICMPV6).kind, SLUICE_L4);
 	assert_int_equal(vip_at("198.51.100.20", 0, IPPROTO_ICMP).kind, SLUICE_L7);
 	b = backend_at(2);
-	assert_int_equal(b.in_use, 1);
+	assert_int_not_equal(b.service, 0);
 	a = addr("fd00::12");
 	assert_memory_equal(&b.addr, &a, sizeof(a));
 	a = addr("fd00::1");
@@ -240,12 +240,12 @@ static void test_reused_id_has_another_generation(void **unused)
 	add_backend(&services[0], "b3", "10.0.0.13", 1);
 	apply();
 	gone = backend_at(1);
-	assert_int_equal(gone.in_use, 0);
+	assert_int_equal(gone.service, 0);
 	assert_int_not_equal(gone.generation, first.generation);
 	add_backend(&services[0], "b4", "10.0.0.14", 1);
 	apply();
 	next = backend_at(1);
-	assert_int_equal(next.in_use, 1);
+	assert_int_not_equal(next.service, 0);
 	assert_int_not_equal(next.generation, first.generation);
 	assert_int_not_equal(next.generation, gone.generation);
 }
@@ -323,7 +323,7 @@ static void test_apply_mends_what_a_crash_left(void **unused)
 {
 	const struct sluice_label none = {0};
 	uint32_t service = 1, backend = 2, stray = 77;
-	struct sluice_backend b = {.in_use = 1, .addr = addr("10.0.0.77"), .generation = 4};
+	struct sluice_backend b = {.service = 1, .addr = addr("10.0.0.77"), .generation = 4};
 
 	(void)unused;
 	apply();
@@ -332,7 +332,7 @@ static void test_apply_mends_what_a_crash_left(void **unused)
 	assert_int_equal(bpf_map_update_elem(gate.backend_labels, &backend, &none, BPF_ANY), 0);
 	assert_int_equal(bpf_map_update_elem(gate.backends, &stray, &b, BPF_ANY), 0);
 	assert_true(apply() > 0);
-	assert_int_equal(backend_at(stray).in_use, 0);
+	assert_int_equal(backend_at(stray).service, 0);
 	assert_int_equal(slots_of(1, 1) > 0, 1);
 	assert_int_equal(apply(), 0);
 }

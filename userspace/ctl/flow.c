@@ -20,6 +20,7 @@
 #include "ctl/lists.h"
 #include "ctl/status.h"
 #include "l4/chatter.h"
+#include "l4/conns.h"
 #include "sluice/flow_hash.h"
 
 /* ---- asking --------------------------------------------------------------------------- */
@@ -79,7 +80,7 @@ static bool take_backend(const struct gate *g, struct flow_answer *a, __u32 id, 
 {
 	struct sluice_backend b;
 
-	if (bpf_map_lookup_elem(g->backends, &id, &b) != 0 || !b.in_use ||
+	if (bpf_map_lookup_elem(g->backends, &id, &b) != 0 || !b.service ||
 	    (generation && generation != b.generation))
 		return false;
 	a->backend = id;
@@ -97,10 +98,9 @@ static int ask_backend(const struct gate *g, const struct sluice_flow *flow, str
 	rc = read_slot(g, a->service.id, a->slot, &a->ring_backend, e);
 	if (rc)
 		return rc;
-	if (bpf_map_lookup_elem(g->conns, flow, &a->entry) == 0)
-		a->conn = take_backend(g, a, a->entry.backend, a->entry.generation)
-				  ? FLOW_CONN_HIT
-				  : FLOW_CONN_STALE;
+	if (conns_find(g, flow, &a->conn_backend, &a->conn_generation))
+		a->conn = take_backend(g, a, a->conn_backend, a->conn_generation) ? FLOW_CONN_HIT
+										  : FLOW_CONN_STALE;
 	if (a->conn != FLOW_CONN_HIT && a->ring_backend)
 		take_backend(g, a, a->ring_backend, 0);
 	return 0;
@@ -180,7 +180,7 @@ static void print_backend(const struct gate *g, const struct flow_answer *a)
 	printf("backend  %s %s\n", name.name, addr_format(&a->to.addr, addr));
 	if (a->conn == FLOW_CONN_HIT)
 		printf("because  the connection table says so (generation %u)\n",
-		       a->entry.generation);
+		       a->conn_generation);
 	else
 		printf("because  slot %u of %u in the Maglev table says so; %s\n", a->slot,
 		       a->service.ring_size,
@@ -269,9 +269,8 @@ static json_t *connection_json(const struct flow_answer *a)
 {
 	if (a->conn == FLOW_CONN_NONE)
 		return json_null();
-	return json_pack("{s:I, s:I, s:b}", "backend_id", (json_int_t)a->entry.backend,
-			 "generation", (json_int_t)a->entry.generation, "stale",
-			 a->conn == FLOW_CONN_STALE);
+	return json_pack("{s:I, s:I, s:b}", "backend_id", (json_int_t)a->conn_backend, "generation",
+			 (json_int_t)a->conn_generation, "stale", a->conn == FLOW_CONN_STALE);
 }
 
 static int print_json(const struct gate *g, const struct sluice_flow *flow,

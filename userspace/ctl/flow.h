@@ -20,7 +20,7 @@ struct flow_answer {
 	struct block_entry block, allow;
 	struct sluice_service service; /* id 0: none. All below is for l4 alone */
 	enum flow_conn conn;
-	struct sluice_conn entry; /* of the connection table */
+	__u32 conn_backend, conn_generation; /* of the connection table's entry */
 	__u32 hash, slot;
 	__u32 ring_backend; /* what the Maglev table says; 0 = nothing */
 	__u32 backend;      /* the flow's; 0 = none */

@@ -93,7 +93,7 @@ static int gather(struct status *s, const char *ifname, struct err *e)
 	if (rc)
 		return rc;
 	s->meta = g.meta_seen;
-	s->conns_max = max_entries(g.conns);
+	s->conns_max = max_entries(g.conns) * 2;
 	s->steering = steer_attached();
 	gather_lists(s, &g);
 	rc = sync_read(&g, &s->state, e);

@@ -108,3 +108,24 @@ int counters_clear_backend(const struct gate *g, __u32 id)
 	unmap_all(&m);
 	return 0;
 }
+
+static void copy_words(__u64 *to, const __u64 *from)
+{
+	for (size_t i = 0; i < SLUICE_FILTER_WORDS; i++)
+		__atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+}
+
+int counters_filter(const struct gate *g, const __u64 *vips, const __u64 *l4)
+{
+	struct mapped m;
+	int rc = map_all(g, PROT_READ | PROT_WRITE, &m);
+
+	if (rc)
+		return rc;
+	for (__u32 cpu = 0; cpu < m.n; cpu++) {
+		copy_words(m.cpus[cpu].filter_vips, vips);
+		copy_words(m.cpus[cpu].filter_l4, l4);
+	}
+	unmap_all(&m);
+	return 0;
+}

@@ -22,6 +22,9 @@ int counters_read(const struct gate *g, struct counters_sum *sum, struct err *e)
 /* Sets one row to zero on every CPU: for an id that is given to somebody new, so that the
  * gate does not count there. 0 or -errno. */
 int counters_clear_service(const struct gate *g, __u32 id);
+/* Replaces the gate's filters (filter.h) on every CPU; l4 and vips have SLUICE_FILTER_WORDS
+ * words. */
+int counters_filter(const struct gate *g, const __u64 *vips, const __u64 *l4);
 int counters_clear_backend(const struct gate *g, __u32 id);
 
 #endif

@@ -23,6 +23,7 @@
 	X(service_labels)                                                                          \
 	X(backend_labels)                                                                          \
 	X(conns)                                                                                   \
+	X(conn_keys)                                                                               \
 	X(decap_from)                                                                              \
 	X(counters)                                                                                \
 	X(events)                                                                                  \

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 
 #include "gate.skel.h"
 #include "sluice/abi.h"
+#include "sluice/conn.h"
 
 uint64_t load_build_id(void)
 {
@@ -98,13 +100,28 @@ static int check_abi(struct err *e)
 /* ---- opening -------------------------------------------------------------------------- */
 
 /* A table that is there keeps its size: flows are worth more than a new bound. */
-static uint32_t conns_size(const struct load_tuning *t)
+static uint32_t conn_buckets(const struct load_tuning *t)
 {
 	struct bpf_map_info info;
 
 	if (pinned_info(SLUICE_PIN_DIR "/conns", &info) == 0)
 		return info.max_entries;
-	return t->max_conns ? t->max_conns : SLUICE_MAX_CONNS;
+	return sluice_conn_buckets(t->max_conns ? t->max_conns : SLUICE_MAX_CONNS);
+}
+
+/* 0: no pins yet. */
+static uint64_t pinned_seed(void)
+{
+	struct sluice_meta meta = {0};
+	__u32 zero = 0;
+	int fd = bpf_obj_get(SLUICE_PIN_DIR "/meta");
+
+	if (fd < 0)
+		return 0;
+	if (bpf_map_lookup_elem(fd, &zero, &meta) != 0)
+		meta.seed = 0;
+	close(fd);
+	return meta.seed;
 }
 
 struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
@@ -120,7 +137,10 @@ struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
 		skel->rodata->conn_rate = t->conn_rate;
 		skel->rodata->event_every = t->event_every;
 	}
-	bpf_map__set_max_entries(skel->maps.conns, conns_size(t));
+	skel->rodata->conn_seed = pinned_seed();
+	skel->rodata->conn_buckets = conn_buckets(t);
+	bpf_map__set_max_entries(skel->maps.conns, conn_buckets(t));
+	bpf_map__set_max_entries(skel->maps.conn_keys, conn_buckets(t));
 	bpf_map__set_max_entries(skel->maps.counters, (__u32)libbpf_num_possible_cpus());
 	return skel;
 }
@@ -148,8 +168,10 @@ static int write_meta(int fd, uint64_t build_id, struct err *e)
 		goto failed;
 	if (build_id == 0)
 		build_id = meta.build_id;
-	if (meta.abi == SLUICE_ABI && meta.build_id == build_id)
+	if (meta.abi == SLUICE_ABI && meta.build_id == build_id && meta.seed)
 		return 0;
+	if (!meta.seed && getrandom(&meta.seed, sizeof(meta.seed), 0) != sizeof(meta.seed))
+		goto failed;
 	meta.abi = SLUICE_ABI;
 	meta.build_id = build_id;
 	if (bpf_map_update_elem(fd, &zero, &meta, BPF_ANY) == 0)
@@ -177,7 +199,7 @@ int load_maps(const struct load_tuning *t, bool *made, uint32_t *conns, struct e
 			rc == -ENOMEM ? "; a smaller max_conns needs less memory" : "");
 		goto out;
 	}
-	*conns = bpf_map__max_entries(skel->maps.conns);
+	*conns = bpf_map__max_entries(skel->maps.conns) * 2;
 	rc = write_meta(bpf_map__fd(skel->maps.meta), 0, e);
 out:
 	gate_bpf__destroy(skel);

@@ -17,6 +17,7 @@
 
 #include "l4/counters.h"
 #include "l4/route.h"
+#include "sluice/filter.h"
 
 /* ---- reading -------------------------------------------------------------------------- */
 
@@ -100,7 +101,7 @@ static int read_backends(const struct gate *g, struct plan_state *s, struct err 
 	for (__u32 id = 0; rc == 0 && id < SLUICE_MAX_BACKENDS; id++) {
 		struct plan_backend *b = &s->backends[s->n_backends];
 
-		if (!all[id].in_use)
+		if (!all[id].service)
 			continue;
 		memcpy(b->name, labels[id].name, SLUICE_NAME - 1);
 		b->id = id;
@@ -267,7 +268,7 @@ static int write_backend(const struct gate *g, const struct plan_edit *x)
 		return rc;
 	entry.addr = b->addr;
 	entry.src = b->src;
-	entry.in_use = 1;
+	entry.service = x->service->id;
 	return update(g->backends, &b->id, &entry);
 }
 
@@ -348,16 +349,80 @@ static int run_edit(const struct gate *g, const struct plan_edit *x)
 	return -EINVAL;
 }
 
+/* ---- filters -------------------------------------------------------------------------- */
+
+struct filters {
+	__u64 vips[SLUICE_FILTER_WORDS], l4[SLUICE_FILTER_WORDS];
+};
+
+static void filter_set(__u64 *words, __u32 bit)
+{
+	words[bit >> 6] |= 1ULL << (bit & 63);
+}
+
+static void filter_add(struct filters *f, const struct plan_vip *vip)
+{
+	filter_set(f->vips, sluice_filter_bit(&vip->key.addr, 0));
+	if (vip->service != PLAN_MARKER && (vip->value.kind & SLUICE_L4))
+		filter_set(f->l4, sluice_filter_bit(&vip->key.addr, vip->key.port));
+}
+
+static bool touches_vips(const struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->edits[i].vip || p->edits[i].old_vip)
+			return true;
+	return false;
+}
+
+static int write_filters(const struct gate *g, const struct plan_vip *vips, size_t n,
+			 struct filters *f)
+{
+	for (size_t i = 0; i < n; i++)
+		filter_add(f, &vips[i]);
+	return counters_filter(g, f->vips, f->l4);
+}
+
+/* What vips holds, however it came there. */
+static int renew_filters(const struct gate *g, struct err *e)
+{
+	struct plan_state s = {0};
+	struct filters f = {0};
+	int rc = read_vips(g, &s, e);
+
+	rc = rc ? rc : write_filters(g, s.vips, s.n_vips, &f);
+	plan_state_fini(&s);
+	return rc;
+}
+
+/* Before vips is edited, its filters let old and new through. */
+static int open_filters(const struct gate *g, const struct plan *p, struct err *e)
+{
+	struct plan_state s = {0};
+	struct filters f = {0};
+	int rc = read_vips(g, &s, e);
+
+	for (size_t i = 0; rc == 0 && i < p->n; i++)
+		if (p->edits[i].vip)
+			filter_add(&f, p->edits[i].vip);
+	rc = rc ? rc : write_filters(g, s.vips, s.n_vips, &f);
+	plan_state_fini(&s);
+	return rc;
+}
+
+/* ---- all ------------------------------------------------------------------------------ */
+
 int sync_run(const struct gate *g, const struct plan *p, struct err *e)
 {
-	for (size_t i = 0; i < p->n; i++) {
-		int rc = run_edit(g, &p->edits[i]);
+	int rc = touches_vips(p) ? open_filters(g, p, e) : 0;
 
+	for (size_t i = 0; rc == 0 && i < p->n; i++) {
+		rc = run_edit(g, &p->edits[i]);
 		if (rc)
 			return err_set(e, -rc,
 				       "change %zu of %zu failed: %s; those before it are made, "
 				       "`sluice apply` again goes on from there",
 				       i + 1, p->n, strerror(-rc));
 	}
-	return 0;
+	return rc ? rc : renew_filters(g, e);
 }
