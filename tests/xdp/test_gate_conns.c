@@ -295,6 +295,100 @@ static void a_full_table_goes_on(void **unused)
 				 computed(true, 1024 + i, IPPROTO_TCP, TABLE));
 }
 
+/* Both of a flow's buckets are full: the way that was used longest ago goes, here an old
+ * one among seven that were used just now. */
+static void the_longest_unused_goes(void **unused)
+{
+	const struct sluice_flow flow = {.src = frame_addr("client", false),
+					 .dst = frame_addr("shop", false),
+					 .sport = htons(2000),
+					 .dport = htons(PORT),
+					 .proto = IPPROTO_TCP};
+	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
+	struct sluice_conns *first = &bed.conns[sluice_conn_bucket(hash, 0, bed.n_conns)];
+	struct sluice_conns *second = &bed.conns[sluice_conn_bucket(hash, 1, bed.n_conns)];
+	uint16_t now;
+
+	(void)unused;
+	assert_ptr_not_equal(first, second);
+	backend_of(false, 2000, "A");
+	now = (uint16_t)first->way[0].word;
+	for (uint16_t w = 0; w < SLUICE_CONN_WAYS; w++) {
+		first->way[w] = (struct sluice_conn){w + 1, sluice_conn_word(X, 5, now)};
+		second->way[w] = (struct sluice_conn){w + 1, sluice_conn_word(X, 5, now)};
+	}
+	second->way[2].word = sluice_conn_word(X, 5, now - 900);
+	first->way[1].word = sluice_conn_word(X, 5, now - 300);
+	backend_of(false, 2000, "A");
+	assert_int_equal(noticed(SLUICE_N_conn_evicted), 1);
+	assert_int_equal(sluice_conn_of(second->way[2].check, second->way[2].word), hash);
+	/* It is found in the second bucket, and its stamp is renewed there. */
+	second->way[2].word = (second->way[2].word & ~SLUICE_CONN_STAMP) | (uint16_t)(now - 500);
+	backend_of(false, 2000, "A");
+	assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
+	assert_in_range((uint16_t)(second->way[2].word - now), 0, 100);
+}
+
+/* Two writers at once may leave the fingerprint of one with the backend of the other. */
+static void a_torn_entry_is_nobodys(void **unused)
+{
+	const struct sluice_flow flow = {.src = frame_addr("client", false),
+					 .dst = frame_addr("shop", false),
+					 .sport = htons(2000),
+					 .dport = htons(PORT),
+					 .proto = IPPROTO_TCP};
+	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
+	struct sluice_conn *way = bed.conns[sluice_conn_bucket(hash, 0, bed.n_conns)].way;
+	uint32_t id;
+
+	(void)unused;
+	id = backend_of(false, 2000, "A");
+	way->word = sluice_conn_word(id == X ? Y : X, 5, (uint16_t)way->word);
+	assert_int_equal(backend_of(false, 2000, "A"), id);
+	assert_int_equal(noticed(SLUICE_N_conn_hit), 0);
+	assert_int_equal(noticed(SLUICE_N_conn_miss), 1);
+}
+
+/* Clear bits are the last word: no VIP, no l4 service. */
+static void filters_are_asked_first(void **unused)
+{
+	(void)unused;
+	bed_filters(0);
+	frame_printf(&in, "eth / ip4 client > shop / tcp 2000 > %u S", PORT);
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_no_service);
+	memset(bed.counters->filter_vips, 0xff, sizeof(bed.counters->filter_vips));
+	backend_of(false, 2000, "A");
+	assert_int_equal(bed_conns(), 0);
+	bed_filters(0xff);
+	backend_of(false, 2000, "A");
+	assert_int_equal(bed_conns(), 1);
+}
+
+/* The way to a backend is asked for once in a while: until then another answer of the host's
+ * routes does not show, and not at all to another generation of the backend. */
+static void next_hops_are_remembered(void **unused)
+{
+	struct sluice_hop *hop;
+	uint32_t id;
+
+	(void)unused;
+	bed_forwarding(true);
+	id = backend_of(false, 2000, "A");
+	hop = &bed.counters->hops[id];
+	assert_int_equal(hop->generation, 5);
+	assert_int_not_equal(hop->until, 0);
+	hop->dest[0] = 0x0e;
+	assert_int_equal(backend_of(false, 2000, "A"), id);
+	assert_int_equal(run.out.b[0], 0x0e);
+	hop->until = 1;
+	backend_of(false, 2000, "A");
+	assert_int_equal(run.out.b[0], 0x02);
+	hop->dest[0] = 0x0e;
+	bed_backend(id, id == Z || id == X ? "b1" : "b2", id == Z, 6, true);
+	backend_of(false, 2000, "A");
+	assert_int_not_equal(run.out.b[0], 0x0e);
+}
+
 /* ---- changes -------------------------------------------------------------------------- */
 
 #define FLOWS 60
@@ -424,6 +518,10 @@ int main(void)
 		TEST(a_flood_of_syns_leaves_real_flows_alone),
 		TEST(a_flood_of_acks_enters_at_a_rate),
 		TEST(a_full_table_goes_on),
+		TEST(the_longest_unused_goes),
+		TEST(a_torn_entry_is_nobodys),
+		TEST(filters_are_asked_first),
+		TEST(next_hops_are_remembered),
 		TEST(a_flow_outlives_another_table),
 		TEST(weight_zero_drains),
 		TEST(flows_of_a_removed_backend_are_hashed_anew),

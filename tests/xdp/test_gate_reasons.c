@@ -100,6 +100,21 @@ static void notices_of_the_connection_table(void **unused)
 	bed.counters->window_start_ns = 0;
 }
 
+/* A table in which every way is somebody's. */
+static void a_full_table_evicts(void **unused)
+{
+	(void)unused;
+	for (uint32_t i = 0; i < bed.n_conns; i++)
+		for (unsigned w = 0; w < SLUICE_CONN_WAYS; w++)
+			bed.conns[i].way[w] = (struct sluice_conn){1, 1ULL << 16};
+	assert_int_equal(send_flow("A"), SLUICE_R_forward);
+	assert_int_equal(bed.counters->notices[SLUICE_N_conn_evicted], 1);
+	assert_int_equal(bed.counters->notices[SLUICE_N_conn_new], 1);
+	assert_int_equal(send_flow("A"), SLUICE_R_forward);
+	assert_int_equal(bed.counters->notices[SLUICE_N_conn_hit], 1);
+	bed_empty_conns();
+}
+
 /* Nobody reads the ring here. */
 static void events_lost_when_the_ring_is_full(void **unused)
 {
@@ -129,6 +144,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(notices_of_the_connection_table),
+		cmocka_unit_test(a_full_table_evicts),
 		cmocka_unit_test(events_lost_when_the_ring_is_full),
 		cmocka_unit_test(nothing_was_left_out),
 	};
