@@ -250,7 +250,8 @@ static enum go final(struct client *c, uint32_t len)
 	c->first_ms = t->now_ms;
 	c->keep_upstream = h->keep_alive && h->body != HTTP1_BODY_CLOSE;
 	c->until_end = open_ended && !chunk;
-	c->close |= c->until_end || t->draining;
+	/* What is left of the request may never be read: no other one can follow it. */
+	c->close |= c->until_end || t->draining || !c->up_done;
 	if (open_ended)
 		facts.body = chunk ? HTTP1_BODY_CHUNKED : HTTP1_BODY_CLOSE;
 	else if (h->body == HTTP1_BODY_NONE && h->has_length && h->status != 204)
