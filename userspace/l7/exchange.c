@@ -111,11 +111,6 @@ enum go exchange_connect(struct client *c)
 
 /* ---- EXCHANGE: the request ------------------------------------------------------------ */
 
-static bool too_large(const struct client *c)
-{
-	return c->service->max_body && c->up.body.received > c->service->max_body;
-}
-
 /* Not a byte of the request could be sent: a connection that was not accepted, or that the
  * backend closed while it was pooled. */
 static enum go not_begun(struct client *c)
@@ -163,8 +158,6 @@ static enum go send_request(struct client *c)
 		u->connecting = false;
 		c->connected_ms = t->now_ms;
 	}
-	if (too_large(c))
-		return request_fail(c, 413, ACCESS_refused);
 	switch (result) {
 	case RELAY_DONE:
 		c->up_done = true;
@@ -177,6 +170,8 @@ static enum go send_request(struct client *c)
 		return TURN;
 	case RELAY_BAD:
 		return request_fail(c, 400, ACCESS_refused);
+	case RELAY_LARGE:
+		return request_fail(c, 413, ACCESS_refused);
 	case RELAY_SRC_GONE:
 		return request_abort(c, ACCESS_client_gone);
 	case RELAY_DST_GONE:

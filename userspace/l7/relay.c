@@ -69,6 +69,8 @@ static enum relay_result check(struct relay *r, struct buf *in, struct buf *out,
 		result = body_feed(&r->body, buf_at(in), most, &used, &content);
 		if (result == BODY_BAD)
 			return RELAY_BAD;
+		if (r->most && r->body.received > r->most)
+			return RELAY_LARGE;
 		r->ended = result == BODY_DONE;
 		if (r->chunk && content.len)
 			chunk_add(out, content);

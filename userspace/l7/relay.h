@@ -15,6 +15,7 @@
 
 struct relay {
 	struct body body;
+	uint64_t most; /* bytes of content that are let through; 0 = all; set after relay_init */
 	bool chunk;    /* the receiver gets chunks */
 	bool ended;    /* the body's last byte was read; private */
 	uint32_t held; /* content at the front of src->in, already checked; private */
@@ -25,6 +26,7 @@ enum relay_result {
 	RELAY_TURN,     /* there may be more to do, after others */
 	RELAY_DONE,     /* all of it was sent; what src->in holds is not of this body */
 	RELAY_BAD,      /* the sender's framing is wrong */
+	RELAY_LARGE,    /* there is more than `most`; the last part of it was not sent */
 	RELAY_SRC_GONE, /* the sender's end came too early; what was read before is sent */
 	RELAY_DST_GONE, /* the receiver takes no more */
 	RELAY_NO_MEMORY,

@@ -216,6 +216,7 @@ static enum go request_begin(struct client *c, uint32_t len)
 	c->minor = h->minor;
 	c->close = !h->keep_alive;
 	relay_init(&c->up, h->body, h->content_length, h->body == HTTP1_BODY_CHUNKED);
+	c->up.most = c->service->max_body;
 	c->replay = relay_read_all(&c->up) && http1_idempotent(h->method);
 	if (h->method == HTTP1_M_CONNECT || h->method == HTTP1_M_TRACE) {
 		buf_consume(&c->link.in, len);
