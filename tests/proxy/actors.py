@@ -137,12 +137,12 @@ class Wire:
         return self.take(len(self.got))
 
     def chunked(self):
-        body = b''
+        body = bytearray()
         while size := int(self.until(b'\r\n'), 16):
             body += self.exactly(size)
             assert self.exactly(2) == b'\r\n'
         assert self.exactly(2) == b'\r\n', 'trailers'
-        return body
+        return bytes(body)
 
     def message(self, bodiless, until_end):
         """The next message; until_end: without a framing of its own it ends with FIN."""
