@@ -161,7 +161,7 @@ def test_stale_pins_of_another_version_are_refused(lab):
     attach(lab)
     lab.balancer.sluice('detach', 'eth0', '--keep-maps')
     lab.balancer.run(*f'bpftool map update pinned {PINS}/meta key 0 0 0 0 value'.split(),
-                     *'99 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0'.split())
+                     '99', *['0'] * 23)
     for done in (attach(lab, check=False), lab.balancer.sluice('status', check=False),
                  lab.balancer.sluice('apply', '-c', LAB_CONF, check=False)):
         refused(done, '99', 'detach --all')
@@ -172,7 +172,7 @@ def test_stale_pins_of_another_version_are_refused(lab):
 def test_sluiced_refuses_stale_pins_too(lab):
     attach(lab)
     lab.balancer.run(*f'bpftool map update pinned {PINS}/meta key 0 0 0 0 value'.split(),
-                     *'99 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0'.split())
+                     '99', *['0'] * 23)
     done = lab.balancer.run('sluiced', '-c', LAB_CONF, check=False)
     assert done.returncode != 0 and '99' in done.stderr
 

@@ -166,7 +166,7 @@ def test_pins_of_another_version_are_refused(host, origin):
     host.write(origin)
     host.attach()
     host.run('bpftool', 'map', 'update', 'pinned', f'{PINS}/meta', 'key', *'0000', 'value', '99',
-             *'000000000000000')
+             *['0'] * 23)
     done = host.run(SLUICED, '-c', host.path, check=False)
     assert done.returncode == 1
     assert '99' in done.stderr and 'detach --all' in done.stderr
