@@ -333,7 +333,7 @@ static void release(struct client *c)
 	/* A request that nobody reads on. */
 	c->close |= !c->up_done;
 	if (c->keep_upstream && c->up_done && buf_len(&l->in) == 0 && !l->eof && !l->hangup &&
-	    !l->failed && !l->broken) {
+	    !l->failed && !l->broken && link_quiet(l)) {
 		u->reused = true;
 		upstream_put(u);
 		return;

@@ -61,6 +61,15 @@ void link_probe(struct link *l)
 		link_fail(l);
 }
 
+bool link_quiet(struct link *l)
+{
+	char byte;
+
+	if (l->readable && recv(l->fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN)
+		l->readable = false;
+	return !l->readable;
+}
+
 size_t link_read(struct link *l)
 {
 	uint32_t room = buf_room(&l->in);

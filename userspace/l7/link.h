@@ -44,6 +44,9 @@ void link_ready(struct link *l, short what);
 /* Asks whether the peer has reset the connection, without reading: sets failed if so. */
 void link_probe(struct link *l);
 
+/* Nothing waits to be read. Asks the kernel only when the last read was full. */
+bool link_quiet(struct link *l);
+
 /* Reads into l->in, which has room (else asserts). Bytes read, 0 when there is none to be had
  * now: see readable, eof and failed. */
 size_t link_read(struct link *l);
