@@ -200,11 +200,12 @@ static __always_inline bool conn_find(struct packet *p)
 /* The backend that the flow's hash gives it. */
 static __always_inline bool ring_find(struct packet *p, const struct sluice_service *s)
 {
-	__u32 id = s->id, slot = sluice_slot(sluice_flow_hash(&p->flow), s->ring_size), *backend;
+	__u32 id = s->id, slot = slot, *backend;
 	void *ring = bpf_map_lookup_elem(&rings, &id);
 
 	if (!ring)
 		return false;
+	slot = sluice_slot(sluice_service_hash(&p->flow, s->hash), s->ring_size);
 	backend = bpf_map_lookup_elem(ring, &slot);
 	if (!backend)
 		return false;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Into the tunnel and out of it: IP in IP in all four pairs of families (RFC 2003, 2473,
- * 4213).
+ * The ways to a backend, in all four pairs of families, and out of a tunnel on its host.
  *
- *   on the way to a backend               on the backend's host
- *   | Eth | tags | IP ...                 | Eth | tags | outer IP | IP ...
- *   | Eth | tags | outer IP | IP ...      | Eth | tags | IP ...
+ *         | Eth | tags | IP ...                   as the client sent it
+ *   ipip  | Eth | tags | outer IP | IP ...        RFC 2003, 2473, 4213
+ *   gue   | Eth | tags | outer IP | UDP | IP ...  GUE variant 1
+ *   l2    | Eth'| tags | IP ...                   new MAC addresses
  */
 #ifndef BPF_FORWARD_H
 #define BPF_FORWARD_H
+
+#include <linux/udp.h>
 
 #include "guard.h"
 
@@ -86,11 +88,21 @@ static __always_inline bool l2_write(struct packet *p, const struct macs *macs, 
 	return true;
 }
 
-/* ---- to a backend --------------------------------------------------------------------- */
+/* ---- the way -------------------------------------------------------------------------- */
 
 static __always_inline bool to_v6(const struct packet *p)
 {
 	return !addr_mapped(&p->to->addr);
+}
+
+/* What goes in front of the packet. */
+static __always_inline __u32 outer_bytes(const struct packet *p)
+{
+	__u32 ip = to_v6(p) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+
+	if (p->to->mode == SLUICE_MODE_l2)
+		return 0;
+	return p->to->mode == SLUICE_MODE_gue ? ip + sizeof(struct udphdr) : ip;
 }
 
 static __always_inline int route_reason(long rc, const struct bpf_fib_lookup *fib)
@@ -112,7 +124,19 @@ static __always_inline int route_reason(long rc, const struct bpf_fib_lookup *fi
 	}
 }
 
-/* Asks the host's own routes and neighbours, and remembers what they say. */
+/* The lookup replaces the destination by the next hop: the same, if there is no router. */
+static __always_inline bool on_link(const struct sluice_backend *to,
+				    const struct bpf_fib_lookup *fib)
+{
+	if (addr_mapped(&to->addr))
+		return fib->family == AF_INET && fib->ipv4_dst == to->addr.w[3];
+	return fib->family == AF_INET6 && fib->ipv6_dst[0] == to->addr.w[0] &&
+	       fib->ipv6_dst[1] == to->addr.w[1] && fib->ipv6_dst[2] == to->addr.w[2] &&
+	       fib->ipv6_dst[3] == to->addr.w[3];
+}
+
+/* Asks the host's own routes and neighbours, and remembers what they say. Linux 5.12 and later
+ * write the MTU to hop->mtu, also when the packet is too big. */
 static __noinline int route_ask(struct xdp_md *ctx, const struct sluice_backend *to,
 				struct sluice_hop *hop, __u32 bytes)
 {
@@ -133,34 +157,44 @@ static __noinline int route_ask(struct xdp_md *ctx, const struct sluice_backend 
 		__builtin_memcpy(fib.ipv6_dst, &to->addr, 16);
 	}
 	why = route_reason(bpf_fib_lookup(ctx, &fib, sizeof(fib), 0), &fib);
+	hop->until = 0;
+	hop->mtu = fib.tot_len;
 	if (why != NEXT)
 		return why;
+	if (to->mode == SLUICE_MODE_l2 && !on_link(to, &fib))
+		return SLUICE_R_not_on_link;
 	hop->until = bpf_jiffies64() + HOP_JIFFIES;
 	hop->generation = to->generation;
 	hop->in = ctx->ingress_ifindex;
 	hop->out = fib.ifindex;
-	/* Linux 5.12 writes the MTU there; before, what was asked for is known to fit. */
-	hop->mtu = fib.tot_len;
 	__builtin_memcpy(hop->dest, fib.dmac, ETH_ALEN);
 	__builtin_memcpy(hop->source, fib.smac, ETH_ALEN);
 	return NEXT;
 }
 
+static __always_inline struct sluice_hop *hop_of(struct packet *p)
+{
+	return &p->count->hops[p->backend & (SLUICE_MAX_BACKENDS - 1)];
+}
+
 /* Where the backend is. The answer is kept for this CPU, and asked for again after a moment,
  * so that a route or a MAC address that changes is followed without any process alive. */
-static __always_inline int route_find(struct packet *p, struct sluice_hop **out)
+static __always_inline int route_find(struct packet *p)
 {
-	struct sluice_hop *hop = &p->count->hops[p->backend & (SLUICE_MAX_BACKENDS - 1)];
-	__u32 bytes = p->ip_bytes + (to_v6(p) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	struct sluice_hop *hop = hop_of(p);
+	__u32 bytes = p->ip_bytes + outer_bytes(p);
 
-	*out = hop;
 	if (hop->until > bpf_jiffies64() && hop->generation == p->to->generation &&
 	    hop->in == p->ctx->ingress_ifindex && bytes <= hop->mtu)
 		return NEXT;
-	if (bytes > 0xffff)
+	if (bytes > 0xffff) {
+		hop->mtu = 0xffff;
 		return SLUICE_R_too_big;
+	}
 	return route_ask(p->ctx, p->to, hop, bytes);
 }
+
+/* ---- to a backend --------------------------------------------------------------------- */
 
 /* guard_forward() has seen that there is one to take. */
 static __always_inline bool ttl_decrement(struct packet *p)
@@ -186,6 +220,13 @@ static __always_inline bool ttl_decrement(struct packet *p)
 	return true;
 }
 
+static __always_inline __u8 outer_proto(const struct packet *p)
+{
+	if (p->to->mode == SLUICE_MODE_gue)
+		return IPPROTO_UDP;
+	return p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+}
+
 /* ECN of the outer header (RFC 6040, section 4.1, normal mode): copied, with DSCP. */
 static __always_inline bool outer_v4(struct packet *p, __u32 l3)
 {
@@ -194,10 +235,10 @@ static __always_inline bool outer_v4(struct packet *p, __u32 l3)
 		.version = 4,
 		.ihl = sizeof(*ip) / 4,
 		.tos = p->tos,
-		.tot_len = bpf_htons(p->ip_bytes + sizeof(*ip)),
+		.tot_len = bpf_htons(p->ip_bytes + outer_bytes(p)),
 		.frag_off = bpf_htons(0x4000), /* DF: a tunnel must not be cut up silently */
 		.ttl = OUTER_TTL,
-		.protocol = p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP,
+		.protocol = outer_proto(p),
 		.saddr = p->to->src.w[3],
 		.daddr = p->to->addr.w[3],
 	};
@@ -219,22 +260,51 @@ static __always_inline bool outer_v6(struct packet *p, __u32 l3)
 	if (!ip)
 		return false;
 	*(__be32 *)ip = bpf_htonl((6U << 28) | ((__u32)p->tos << 20) | label);
-	ip->payload_len = bpf_htons(p->ip_bytes);
-	ip->nexthdr = p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	ip->payload_len = bpf_htons(p->ip_bytes + outer_bytes(p) - sizeof(*ip));
+	ip->nexthdr = outer_proto(p);
 	ip->hop_limit = OUTER_TTL;
 	__builtin_memcpy(&ip->saddr, &p->to->src, 16);
 	__builtin_memcpy(&ip->daddr, &p->to->addr, 16);
 	return true;
 }
 
-/* Encapsulates and sends to p->to. The route comes first: a packet that cannot be sent is
- * dropped as it was. */
+/* GUE variant 1 (draft-ietf-intarea-gue-09, section 4): no header of its own, the IP version
+ * tells. The source port is the flow's hash, the checksum is left out (RFC 768; for IPv6 tunnels
+ * RFC 6935: the inner packet has its own). */
+static __always_inline bool outer_udp(struct packet *p, __u32 at)
+{
+	struct udphdr *udp = packet_at(p, at, struct udphdr);
+
+	if (!udp)
+		return false;
+	udp->source = bpf_htons(0xc000 | (sluice_flow_hash(&p->flow) & 0x3fff));
+	udp->dest = bpf_htons(SLUICE_GUE_PORT);
+	udp->len = bpf_htons(p->ip_bytes + sizeof(*udp));
+	udp->check = 0;
+	return true;
+}
+
+static __always_inline bool outer_write(struct packet *p, __u32 l3)
+{
+	bool v6 = to_v6(p);
+
+	if (p->to->mode == SLUICE_MODE_l2)
+		return true;
+	if (!(v6 ? outer_v6(p, l3) : outer_v4(p, l3)))
+		return false;
+	if (p->to->mode != SLUICE_MODE_gue)
+		return true;
+	return outer_udp(p, l3 + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)));
+}
+
+/* Sends to p->to. The route comes first: a packet that cannot be sent is dropped as it was. */
 static __always_inline int forward(struct packet *p)
 {
-	__u32 l2_len = p->l3, outer;
-	struct sluice_hop *hop;
+	bool frame_v6 = p->to->mode == SLUICE_MODE_l2 ? p->v6 : to_v6(p);
+	__u32 l2_len = p->l3, outer = outer_bytes(p);
+	const struct sluice_hop *hop = hop_of(p);
 	struct macs macs;
-	int why = route_find(p, &hop);
+	int why = route_find(p);
 
 	if (why != NEXT)
 		return why;
@@ -243,12 +313,11 @@ static __always_inline int forward(struct packet *p)
 	/* Tags belong to the wire that the packet came by. */
 	if (hop->out != hop->in)
 		l2_len = sizeof(struct ethhdr);
-	outer = to_v6(p) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	if (bpf_xdp_adjust_head(p->ctx, (int)p->l3 - (int)(l2_len + outer)) != 0)
+	if (l2_len + outer != p->l3 &&
+	    bpf_xdp_adjust_head(p->ctx, (int)p->l3 - (int)(l2_len + outer)) != 0)
 		return SLUICE_R_no_headroom;
 	__builtin_memcpy(&macs, hop->dest, sizeof(macs));
-	if (!l2_write(p, &macs, l2_len, to_v6(p)) ||
-	    !(to_v6(p) ? outer_v6(p, l2_len) : outer_v4(p, l2_len)))
+	if (!l2_write(p, &macs, l2_len, frame_v6) || !outer_write(p, l2_len))
 		return SLUICE_R_no_headroom;
 	p->verdict = XDP_TX;
 	if (hop->out != hop->in)
@@ -317,20 +386,39 @@ static __always_inline int ecn_leave(struct packet *p, __u8 outer_tos)
 	return NEXT;
 }
 
+/* A datagram to the port of GUE: of a balancer, or somebody's who happens to use it. */
+static __always_inline bool gue_is(struct packet *p)
+{
+	struct udphdr *udp = packet_at(p, p->l4, struct udphdr);
+
+	return udp && l4_has(p, sizeof(*udp)) && udp->dest == bpf_htons(SLUICE_GUE_PORT);
+}
+
+static __always_inline bool gue_v6(struct packet *p)
+{
+	__u8 *first = packet_at(p, p->l4, __u8);
+
+	return first && *first >> 4 == 6;
+}
+
 /*
  * The backend's side: a tunnel packet from a configured balancer is unwrapped and goes on to
  * the host's stack, where the VIP is on lo. Its inner source meets the lists as well.
  */
 static __always_inline int decap(struct packet *p)
 {
-	bool v6 = p->flow.proto == IPPROTO_IPV6;
+	bool v6 = p->flow.proto == IPPROTO_IPV6, gue = p->flow.proto == IPPROTO_UDP;
 	int why;
 
-	if (p->flow.proto != IPPROTO_IPIP && !v6)
+	if (p->flow.proto != IPPROTO_IPIP && !v6 && !(gue && gue_is(p)))
 		return NEXT;
 	/* On the wire, a v4-mapped source is not the IPv4 balancer that it looks like. */
 	if ((p->v6 && addr_mapped(&p->flow.src)) || !bpf_map_lookup_elem(&decap_from, &p->flow.src))
-		return SLUICE_R_tunnel_foreign;
+		return gue ? NEXT : SLUICE_R_tunnel_foreign;
+	if (gue) {
+		p->l4 += sizeof(struct udphdr);
+		v6 = gue_v6(p);
+	}
 	if (p->first_fragment || !inner_whole(p, v6))
 		return SLUICE_R_decap_bad;
 	why = unwrap(p, v6);

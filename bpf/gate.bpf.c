@@ -9,6 +9,7 @@
  * inlines.
  */
 #include "icmp.h"
+#include "too_big.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -30,7 +31,7 @@ static __always_inline int serve_known(struct packet *p)
 
 	notice(p, SLUICE_N_conn_hit);
 	why = guard_forward(p);
-	return why != NEXT ? why : forward(p);
+	return why != NEXT ? why : deliver(p);
 }
 
 static __always_inline int serve(struct packet *p)
@@ -54,7 +55,7 @@ static __always_inline int serve(struct packet *p)
 		return why;
 	if ((why = backend_choose(p, s)) != NEXT)
 		return why;
-	return forward(p);
+	return deliver(p);
 }
 
 static __always_inline int corridor(struct packet *p)

@@ -79,7 +79,7 @@ struct sluice_service {
 	__u32 id;        /* 1..SLUICE_MAX_SERVICES-1; index of rings and counters */
 	__u32 kind;      /* SLUICE_L7 | SLUICE_L4 */
 	__u32 ring_size; /* entries of the inner map rings[id]; 0 = no backend */
-	__u32 flags;     /* zero */
+	__u32 hash;      /* enum sluice_hash */
 };
 
 struct sluice_backend {
@@ -87,7 +87,37 @@ struct sluice_backend {
 	struct sluice_addr src;  /* outer source, same family */
 	__u32 generation;        /* changes each time the id is given to another backend */
 	__u32 service;           /* that it serves; 0: no backend has this id */
+	__u32 mode;              /* enum sluice_mode */
+	__u32 pad;
 };
+
+/* How packets go to the backends of an l4 service. */
+#define SLUICE_MODES(SLUICE_MODE)                                                                  \
+	SLUICE_MODE(ipip, "inside an IP tunnel (RFC 2003, 2473, 4213)")                            \
+	SLUICE_MODE(gue, "inside UDP, so that routers and NICs spread the flows")                  \
+	SLUICE_MODE(l2, "as they are, to the backend's MAC address; it must be on the same wire")
+
+enum sluice_mode {
+#define SLUICE_MODE(name, sentence) SLUICE_MODE_##name,
+	SLUICE_MODES(SLUICE_MODE)
+#undef SLUICE_MODE
+		SLUICE_MODE_COUNT,
+};
+
+/* What of a flow its Maglev slot is chosen by. */
+#define SLUICE_HASHES(SLUICE_HASH)                                                                 \
+	SLUICE_HASH(5tuple, "addresses, ports and protocol: each connection by itself")            \
+	SLUICE_HASH(src, "the client's address: all its connections to one backend")               \
+	SLUICE_HASH(src_port, "the client's address and the service's port")
+
+enum sluice_hash {
+#define SLUICE_HASH(name, sentence) SLUICE_HASH_##name,
+	SLUICE_HASHES(SLUICE_HASH)
+#undef SLUICE_HASH
+		SLUICE_HASH_COUNT,
+};
+
+#define SLUICE_GUE_PORT 6080 /* IANA's; of variant 1, the IP packet follows the UDP header */
 
 /* What people call it. The gate does not read these; `status`, `apply` and `flow` do. */
 #define SLUICE_NAME 32 /* with the NUL */
@@ -153,7 +183,9 @@ struct sluice_counters {
 	struct sluice_hop hops[SLUICE_MAX_BACKENDS];
 	__u64 window_start_ns;
 	__u64 window_entries;
-	__u64 pad[6];
+	__u64 icmp_start_ns; /* the window of ICMP errors sent, likewise */
+	__u64 icmp_sent;
+	__u64 pad[4];
 };
 
 /* One sampled packet, in the ring buffer `events`. */
@@ -180,7 +212,7 @@ SLUICE_SIZE(struct sluice_lpm6, 20);
 SLUICE_SIZE(struct sluice_listed, 16);
 SLUICE_SIZE(struct sluice_vip, 20);
 SLUICE_SIZE(struct sluice_service, 16);
-SLUICE_SIZE(struct sluice_backend, 40);
+SLUICE_SIZE(struct sluice_backend, 48);
 SLUICE_SIZE(struct sluice_label, 40);
 SLUICE_SIZE(struct sluice_flow, 40);
 SLUICE_SIZE(struct sluice_conns, 64);

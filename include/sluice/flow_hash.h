@@ -47,6 +47,19 @@ static inline __attribute__((always_inline)) __u32 sluice_flow_hash(const struct
 	return h ^ (h >> 16);
 }
 
+/* The hash that a service's Maglev slot is chosen by. */
+static inline __attribute__((always_inline)) __u32 sluice_service_hash(const struct sluice_flow *f,
+								       __u32 hash)
+{
+	struct sluice_flow part = {.src = f->src};
+
+	if (hash == SLUICE_HASH_5tuple)
+		return sluice_flow_hash(f);
+	if (hash == SLUICE_HASH_src_port)
+		part.dport = f->dport;
+	return sluice_flow_hash(&part);
+}
+
 /* Slot 0..size-1 for a hash, without the bias and the division of `%`. */
 static inline __attribute__((always_inline)) __u32 sluice_slot(__u32 hash, __u32 size)
 {

@@ -36,7 +36,10 @@
 	SLUICE_REASON(too_big, DROP, "does not fit the path's MTU once it is encapsulated")        \
 	SLUICE_REASON(no_headroom, DROP, "the driver left no room for the outer header")           \
 	SLUICE_REASON(decap_bad, DROP, "a balancer's tunnel packet that holds no whole packet")    \
-	SLUICE_REASON(no_forwarding, DROP, "IP forwarding is off on the interface (sysctl)")
+	SLUICE_REASON(no_forwarding, DROP, "IP forwarding is off on the interface (sysctl)")       \
+	SLUICE_REASON(too_big_told, TX,                                                            \
+		      "answered with the ICMP error that names a size that fits")                  \
+	SLUICE_REASON(not_on_link, DROP, "an l2 backend that is behind a router")
 
 enum sluice_reason {
 #define SLUICE_REASON(name, action, sentence) SLUICE_R_##name,

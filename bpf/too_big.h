@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * A packet that the way to its backend has no room for: the client is told which size fits
+ * (RFC 1191, RFC 8201), in the VIP's name, which is the host that it talks to.
+ *
+ *   | Eth | tags | IP ........... |       as it came
+ *   | Eth | tags | IP | ICMP | IP 128 |   as the answer goes back
+ */
+#ifndef BPF_TOO_BIG_H
+#define BPF_TOO_BIG_H
+
+#include "forward.h"
+
+#define TOO_BIG_QUOTE 128  /* bytes of the packet that are sent back */
+#define TOO_BIG_RATE  1000 /* answers per CPU and second; more packets are only dropped */
+#define TOO_BIG_LEAST 1280 /* what fits for sure; told where the kernel does not say */
+#define TOO_BIG_BYTES (sizeof(struct too_big) + TOO_BIG_QUOTE)
+
+struct too_big { /* an ICMP or ICMPv6 header */
+	__u8 type, code;
+	__u16 check;
+	__be32 mtu;
+};
+
+static __always_inline bool too_big_room(struct packet *p)
+{
+	struct sluice_counters *c = p->count;
+	__u64 now = bpf_ktime_get_ns();
+
+	if (now - c->icmp_start_ns >= 1000000000ULL) {
+		c->icmp_start_ns = now;
+		c->icmp_sent = 0;
+	}
+	return c->icmp_sent++ < TOO_BIG_RATE;
+}
+
+/* The size that fits; 0 = the sender cannot be helped: it allows routers to cut the packet up,
+ * which the gate does not, or it may not send anything smaller. */
+static __always_inline __u32 too_big_mtu(struct packet *p)
+{
+	__u32 outer = outer_bytes(p), mtu = hop_of(p)->mtu;
+	struct iphdr *ip;
+
+	/* Before Linux 5.12 it is the packet's own size. */
+	if (mtu >= p->ip_bytes + outer)
+		mtu = TOO_BIG_LEAST;
+	mtu -= outer;
+	if (p->v6)
+		return p->ip_bytes > TOO_BIG_LEAST ? (mtu > TOO_BIG_LEAST ? mtu : TOO_BIG_LEAST)
+						   : 0;
+	ip = packet_at(p, p->l3, struct iphdr);
+	return ip && (ip->frag_off & bpf_htons(0x4000)) && mtu < p->ip_bytes ? mtu : 0;
+}
+
+static __always_inline __u16 csum_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u16)~sum;
+}
+
+/* RFC 8200 section 8.1: both addresses, the length, the protocol. */
+static __always_inline __u64 csum_pseudo(const struct packet *p)
+{
+	__u64 sum = bpf_htonl(TOO_BIG_BYTES) + (__u64)bpf_htonl(IPPROTO_ICMPV6);
+
+	for (int i = 0; i < 4; i++)
+		sum += (__u64)p->flow.src.w[i] + p->flow.dst.w[i];
+	return sum;
+}
+
+static __always_inline bool too_big_ip(struct packet *p)
+{
+	if (p->v6) {
+		struct ipv6hdr *ip = packet_at(p, p->l3, struct ipv6hdr);
+
+		if (!ip)
+			return false;
+		*(__be32 *)ip = bpf_htonl(6U << 28);
+		ip->payload_len = bpf_htons(TOO_BIG_BYTES);
+		ip->nexthdr = IPPROTO_ICMPV6;
+		ip->hop_limit = OUTER_TTL;
+		__builtin_memcpy(&ip->saddr, &p->flow.dst, 16);
+		__builtin_memcpy(&ip->daddr, &p->flow.src, 16);
+	} else {
+		struct iphdr *ip = packet_at(p, p->l3, struct iphdr);
+		struct iphdr outer = {
+			.version = 4,
+			.ihl = sizeof(*ip) / 4,
+			.tot_len = bpf_htons(sizeof(*ip) + TOO_BIG_BYTES),
+			.ttl = OUTER_TTL,
+			.protocol = IPPROTO_ICMP,
+			.saddr = p->flow.dst.w[3],
+			.daddr = p->flow.src.w[3],
+		};
+
+		if (!ip)
+			return false;
+		outer.check = csum_outer(&outer);
+		*ip = outer;
+	}
+	return true;
+}
+
+static __always_inline bool too_big_icmp(struct packet *p, __u32 at, __u32 mtu)
+{
+	struct too_big *icmp = packet_span(p, at, TOO_BIG_BYTES);
+	__s64 sum;
+
+	if (!icmp)
+		return false;
+	icmp->type = p->v6 ? 2 : 3;
+	icmp->code = p->v6 ? 0 : 4;
+	icmp->check = 0;
+	icmp->mtu = bpf_htonl(mtu);
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)icmp, TOO_BIG_BYTES, 0);
+	if (sum < 0)
+		return false;
+	icmp->check = csum_fold((__u64)sum + (p->v6 ? csum_pseudo(p) : 0));
+	return true;
+}
+
+/* Turns the packet into the answer. */
+static __always_inline int too_big(struct packet *p)
+{
+	__u32 ip = p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	__u32 mtu = p->quoted ? 0 : too_big_mtu(p);
+	struct macs macs, *old = packet_at(p, 0, struct macs);
+
+	if (!mtu || !old || p->ip_bytes < TOO_BIG_QUOTE || !too_big_room(p))
+		return SLUICE_R_too_big;
+	__builtin_memcpy(macs.dest, old->source, ETH_ALEN);
+	__builtin_memcpy(macs.source, old->dest, ETH_ALEN);
+	if (bpf_xdp_adjust_tail(p->ctx, (int)(p->l3 + TOO_BIG_QUOTE) - (int)p->bytes) != 0 ||
+	    bpf_xdp_adjust_head(p->ctx, -(int)(ip + sizeof(struct too_big))) != 0)
+		return SLUICE_R_too_big;
+	if (!l2_write(p, &macs, p->l3, p->v6) || !too_big_ip(p) ||
+	    !too_big_icmp(p, p->l3 + ip, mtu))
+		return SLUICE_R_too_big;
+	p->verdict = XDP_TX;
+	return SLUICE_R_too_big_told;
+}
+
+/* Sends to the backend, or says why that cannot be. */
+static __always_inline int deliver(struct packet *p)
+{
+	int why = forward(p);
+
+	return why == SLUICE_R_too_big ? too_big(p) : why;
+}
+
+#endif
