@@ -59,6 +59,8 @@ static enum go none_left(struct client *c)
 		return request_fail(c, 503, ACCESS_no_backend);
 	if (c->reason == ACCESS_connect_timeout)
 		return request_fail(c, 504, ACCESS_connect_timeout);
+	if (c->reason == ACCESS_backend_gone)
+		return request_fail(c, 502, ACCESS_backend_gone);
 	return request_fail(c, 502, ACCESS_no_backend);
 }
 
@@ -133,6 +135,7 @@ static enum go lost(struct client *c)
 
 	if (c->replay && c->retries == 0 && c->n_interim == 0 && buf_len(&u->link.in) == 0) {
 		c->retries++;
+		c->reason = ACCESS_backend_gone;
 		/* A pooled connection says little about its backend: it may be asked again. */
 		if (u->reused)
 			c->n_tried--;
@@ -241,7 +244,9 @@ static enum go final(struct client *c, uint32_t len)
 	struct forward_facts facts = {.body = h->body, .content_length = h->content_length};
 
 	c->answering = true;
+	c->answer_at = c->link.sent + buf_len(&c->link.out);
 	c->status = h->status;
+	c->reason = ACCESS_ok; /* whatever others said before */
 	c->first_ms = t->now_ms;
 	c->keep_upstream = h->keep_alive && h->body != HTTP1_BODY_CLOSE;
 	c->until_end = open_ended && !chunk;
@@ -355,9 +360,9 @@ enum go exchange_respond(struct client *c)
 	case RELAY_TURN:
 		return TURN;
 	case RELAY_BAD:
-		return request_abort(c, ACCESS_backend_bad);
+		return request_fail(c, 502, ACCESS_backend_bad);
 	case RELAY_SRC_GONE:
-		return request_abort(c, ACCESS_backend_gone);
+		return request_fail(c, 502, ACCESS_backend_gone);
 	case RELAY_DST_GONE:
 		return request_abort(c, ACCESS_client_gone);
 	case RELAY_NO_MEMORY:

@@ -114,9 +114,19 @@ static enum go answer(struct client *c, unsigned status, bool keep, struct span 
 	return GO;
 }
 
+/* A response of which nothing was sent is taken back. */
+static bool take_back(struct client *c)
+{
+	if (c->link.sent > c->answer_at || c->link.broken)
+		return false;
+	c->link.out.end = c->link.out.start + (uint32_t)(c->answer_at - c->link.sent);
+	c->until_end = false;
+	return true;
+}
+
 enum go request_fail(struct client *c, unsigned status, enum access_reason reason)
 {
-	if (c->answering)
+	if (c->answering && !take_back(c))
 		return request_abort(c, reason);
 	c->reason = reason;
 	/* The connection can only go on behind a request that was read to its end. */

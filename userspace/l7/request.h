@@ -67,7 +67,8 @@ struct client {
 	struct backend *tried[REQUEST_TRIES];
 	struct upstream *upstream;
 	struct relay up, down;
-	uint64_t progress; /* bytes moved, when the timer was set */
+	uint64_t progress;  /* bytes moved, when the timer was set */
+	uint64_t answer_at; /* link.sent in front of the final response */
 
 	/* for the access log */
 	unsigned status;
@@ -102,7 +103,8 @@ void requests_drain(struct requests *rs);
 /* Takes the steps that can be taken now; c may be gone afterwards. */
 void request_drive(struct client *c);
 
-/* Ends the request with an answer of the proxy's own; if an answer was begun, breaks it off. */
+/* Ends the request with an answer of the proxy's own; if the client has some of another one,
+ * breaks that off. */
 enum go request_fail(struct client *c, unsigned status, enum access_reason reason);
 /* The same, without an answer. */
 enum go request_abort(struct client *c, enum access_reason reason);
