@@ -89,6 +89,21 @@ def chunks(*parts, end=b'0\r\n\r\n'):
     return b''.join(b'%x\r\n%s\r\n' % (len(part), part) for part in parts) + end
 
 
+def unescaped(text):
+    plain = {'r': '\r', 'n': '\n', 't': '\t', '0': '\0', '\\': '\\'}
+    return re.sub(r'\\(x[0-9a-f]{2}|.)', lambda m: plain.get(m[1]) or chr(int(m[1][1:], 16)),
+                  text).encode('latin-1')
+
+
+def rows(name):
+    """(first word, name, bytes) of each line of a file of tests/data."""
+    with open(os.path.join(ROOT, 'tests', 'data', name), encoding='ascii') as f:
+        for line in f:
+            if line[0] not in '#\n':
+                first, about, text = line.rstrip('\n').split(' ', 2)
+                yield first, about, unescaped(text)
+
+
 # ---- both ends --------------------------------------------------------------------------
 
 class Broken(Exception):

@@ -2,29 +2,8 @@
 """Requests that are refused, each sent to a running proxy: the client gets the status and is
 disconnected, and what stands behind the bad message is never taken for a request. The origin
 sees nothing, or in a bad body no end."""
-import os
-import re
-
 import pytest
-from actors import ROOT, Broken, chunks, get, ok
-
-DATA = os.path.join(ROOT, 'tests', 'data')
-
-
-def unescaped(text):
-    plain = {'r': '\r', 'n': '\n', 't': '\t', '0': '\0', '\\': '\\'}
-    return re.sub(r'\\(x[0-9a-f]{2}|.)', lambda m: plain.get(m[1]) or chr(int(m[1][1:], 16)),
-                  text).encode('latin-1')
-
-
-def rows(name):
-    """(first word, name, bytes) of each line of a file of tests/data."""
-    with open(os.path.join(DATA, name), encoding='ascii') as f:
-        for line in f:
-            if line[0] not in '#\n':
-                first, about, text = line.rstrip('\n').split(' ', 2)
-                yield first, about, unescaped(text)
-
+from actors import Broken, chunks, get, ok, rows
 
 # Those of the limits are made for the parser's; here limits are larger: see test_http.py.
 HEADS = [row for row in rows('bad_requests.txt') if row[0] not in ('414', '431')]
