@@ -120,6 +120,7 @@ static void network_make(void)
 	ip_batch("addr add 10.83.0.2/24 dev gate0\naddr add fd83::2/64 dev gate0 nodad\n"
 		 "addr add 10.84.0.2/24 dev gate1\naddr add fd84::2/64 dev gate1 nodad\n");
 	neighbours();
+	ip_batch("route add 172.16.8.0/24 via 10.83.0.11\nroute add fd98::/64 via fd83::11\n");
 }
 
 /* ---- maps ----------------------------------------------------------------------------- */
@@ -155,6 +156,15 @@ void bed_backend(uint32_t id, const char *host, bool v6, uint32_t generation, bo
 				   .generation = generation,
 				   .service = in_use ? id : 0};
 
+	map_set("backends", &id, &b);
+}
+
+void bed_mode(uint32_t id, enum sluice_mode mode)
+{
+	struct sluice_backend b;
+
+	MUST(bpf_map_lookup_elem(bed_map("backends"), &id, &b) == 0);
+	b.mode = mode;
 	map_set("backends", &id, &b);
 }
 

@@ -19,6 +19,7 @@ const struct frame_host frame_hosts[] = {
 	{"silent", 0, "10.83.0.99", "fd83::99"}, /* on the wire, but no MAC is known */
 	{"asked", 0, "10.83.0.98", "fd83::98"},  /* nor is this one's, and the kernel has asked */
 	{"lost", 0, "172.16.9.9", "fd99::9"},    /* no route goes there */
+	{"routed", 0, "172.16.8.8", "fd98::8"},  /* behind b1 */
 	{"shop", 0, "198.51.100.10", "2001:db8:51::10"},
 	{"site", 0, "198.51.100.20", "2001:db8:51::20"},
 	{"mixed", 0, "198.51.100.30", "2001:db8:51::30"},

@@ -100,6 +100,21 @@ static void notices_of_the_connection_table(void **unused)
 	bed.counters->window_start_ns = 0;
 }
 
+static void reasons_of_the_way(void **unused)
+{
+	static struct frame in;
+	static struct run run;
+
+	(void)unused;
+	frame_parse(&in, "eth / ip4 client > shop df / tcp 1000 > 82 A / data 1300");
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_too_big_told);
+	bed_backend(TO_B2, "routed", false, 2, true);
+	bed_mode(TO_B2, SLUICE_MODE_l2);
+	frame_parse(&in, "eth / ip4 client > shop / tcp 1000 > 88 S");
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_not_on_link);
+	bed_backend(TO_B2, "b2", false, 1, true);
+}
+
 /* A table in which every way is somebody's. */
 static void a_full_table_evicts(void **unused)
 {
@@ -145,6 +160,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(notices_of_the_connection_table),
 		cmocka_unit_test(a_full_table_evicts),
+		cmocka_unit_test(reasons_of_the_way),
 		cmocka_unit_test(events_lost_when_the_ring_is_full),
 		cmocka_unit_test(nothing_was_left_out),
 	};
