@@ -159,3 +159,9 @@ bool relay_settle(struct relay *r, struct link *src, struct link *dst, struct bu
 	r->held = 0;
 	return true;
 }
+
+void relay_drop(struct relay *r, struct link *src)
+{
+	buf_consume(&src->in, r->held);
+	r->held = 0;
+}

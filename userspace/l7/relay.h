@@ -45,4 +45,7 @@ bool relay_read_all(const struct relay *r);
  * for other work. False when dst->out cannot be made large enough. */
 bool relay_settle(struct relay *r, struct link *src, struct link *dst, struct buf_pool *pool);
 
+/* Nobody wants what was read and not sent: it is taken off src->in. */
+void relay_drop(struct relay *r, struct link *src);
+
 #endif

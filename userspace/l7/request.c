@@ -129,7 +129,9 @@ enum go request_fail(struct client *c, unsigned status, enum access_reason reaso
 	if (c->answering && !take_back(c))
 		return request_abort(c, reason);
 	c->reason = reason;
-	/* The connection can only go on behind a request that was read to its end. */
+	/* The connection can only go on behind a request that was read to its end; what nobody
+	 * took of its body must not be read as the next one. */
+	relay_drop(&c->up, &c->link);
 	return answer(c, status, relay_read_all(&c->up), SPAN(""));
 }
 
