@@ -20,7 +20,7 @@ FAMILIES = [pytest.param(VIP4, CLIENT4, id='v4'), pytest.param(VIP6, CLIENT6, id
 THREE = {'b1': ('10.83.0.11', 1), 'b2': ('10.83.0.12', 2), 'b3': ('fd83::13', 1)}
 
 
-def shop(backends, proto='tcp', port=80):
+def shop(backends, proto='tcp', port=80, more=''):
     """A configuration with one service and these backends: name to (address, weight)."""
     rows = '\n'.join(f'\tbackend "{name}" {{ address = "{address}"  weight = {weight} }}'
                      for name, (address, weight) in backends.items())
@@ -29,6 +29,7 @@ service "shop" {{
 \tkind   = l4
 \tlisten = {{ "{VIP4}:{port}", "[{VIP6}]:{port}" }}
 \tproto  = {{ {proto} }}
+{more}
 {rows}
 }}
 '''
@@ -256,3 +257,35 @@ def test_why_explains_and_counts(gate):
     text = gate.balancer.sluice('why', '--all').stdout
     line = next(l for l in text.splitlines() if re.search(r'\bforward\b', l))
     assert 'sent to a backend' in line and re.search(r'\b[1-9]', line), text
+
+
+@pytest.mark.parametrize('vip, client', FAMILIES)
+@pytest.mark.parametrize('mode, block', [('gue', 31), ('l2', 32)])
+def test_other_ways_to_the_backends(gate, running, mode, block, vip, client):
+    assert f'forward ipip -> {mode}' in running(THREE, more=f'\tforward = {mode}')
+    with Counted(gate.b1) as at_b1:
+        answers = [gate.ask(vip, sport=sport) for sport in ports(block)]
+    assert {a['backend'] for a in answers} == set(BACKENDS)
+    assert {a['from'] for a in answers} == {client}
+    assert (at_b1.decap > 0) == (mode == 'gue')
+    assert f'(l4 {mode})' in gate.balancer.sluice('status').stdout
+
+
+@pytest.mark.parametrize('vip, client', FAMILIES)
+def test_all_of_a_clients_connections_to_one_backend(gate, running, vip, client):
+    assert 'hash 5tuple -> src' in running(THREE, more='\thash = src')
+    met = spread(gate, vip, ports(33, 40))
+    assert len(set(met.values())) == 1
+    assert predicted(gate, ports(33)[0], vip, client) == met[ports(33)[0]]
+
+
+def test_what_a_tunnel_makes_too_big_is_answered(gate):
+    """The client's own stack learns the size that fits, for this VIP alone."""
+    gate.client.run('ip', 'route', 'flush', 'cache')
+    with Counted(gate.balancer) as c, gate.client.connect(VIP4, sport=ports(34)[0]) as s:
+        body = b'z' * 100_000
+        s.sendall(b'POST / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n'
+                  b'Content-Length: %d\r\n\r\n' % len(body) + body)
+        assert b'backend b' in read_all(s)
+        c.awaits('too_big_told')
+    assert 'mtu 1480' in gate.client.run('ip', 'route', 'get', VIP4).stdout

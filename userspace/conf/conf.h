@@ -50,6 +50,8 @@ struct conf_service {
 	unsigned n_backends;
 
 	uint32_t ring_size; /* l4: Maglev table size, a prime */
+	uint32_t forward;   /* l4: enum sluice_mode: how packets go to the backends */
+	uint32_t hash;      /* l4: enum sluice_hash: what of a flow chooses */
 
 	/* l7. Each limit has a default that suits a public site. */
 	uint32_t connect_ms;        /* to reach a backend: 5s */

@@ -56,6 +56,8 @@ static cfg_opt_t service_opts[] = {
 	ONE("kind"),
 	MANY("listen"),
 	MANY("proto"),
+	ONE("forward"),
+	ONE("hash"),
 	ONE("ring_size"),
 	ONE("connect_timeout"),
 	ONE("response_timeout"),

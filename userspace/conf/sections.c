@@ -296,6 +296,40 @@ static void listens_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	}
 }
 
+/* One of n words, or the first of them if nothing is written; l4 services alone have it. */
+static uint32_t choice_read(struct reading *r, const struct value *v, const char *name,
+			    const char *const words[], unsigned n, const struct conf_service *s)
+{
+	char all[64] = "";
+
+	if (!v)
+		return 0;
+	if (s->kind == SLUICE_L7) {
+		complain(r, v->line, "%s means nothing to an l7 service; remove it", name);
+		return 0;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (strcmp(v->text, words[i]) == 0)
+			return i;
+		strcat(all, i == 0 ? "" : i == n - 1 ? " or " : ", ");
+		strcat(all, words[i]);
+	}
+	complain(r, v->line, "%s: \"%s\" is not known; write %s", name, v->text, all);
+	return 0;
+}
+
+static void way_read(struct reading *r, cfg_t *sec, struct conf_service *s)
+{
+#define WORD(name, sentence) #name,
+	static const char *const modes[] = {SLUICE_MODES(WORD)};
+	static const char *const hashes[] = {SLUICE_HASHES(WORD)};
+#undef WORD
+
+	s->forward =
+		choice_read(r, value_of(sec, "forward"), "forward", modes, SLUICE_MODE_COUNT, s);
+	s->hash = choice_read(r, value_of(sec, "hash"), "hash", hashes, SLUICE_HASH_COUNT, s);
+}
+
 static void ring_check(struct reading *r, const struct value *v, const struct conf_service *s)
 {
 	unsigned line = v ? v->line : s->line;
@@ -381,6 +415,7 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 {
 	s->name = name_read(r, sec, "service", &s->line);
 	kind_read(r, value_of(sec, "kind"), s);
+	way_read(r, sec, s);
 	settings_read(r, "service", sec, s->kind, s);
 	listens_read(r, sec, s);
 	backends_read(r, sec, s);

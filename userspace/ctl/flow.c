@@ -93,7 +93,7 @@ static int ask_backend(const struct gate *g, const struct sluice_flow *flow, str
 {
 	int rc;
 
-	a->hash = sluice_flow_hash(flow);
+	a->hash = sluice_service_hash(flow, a->service.hash);
 	a->slot = sluice_slot(a->hash, a->service.ring_size);
 	rc = read_slot(g, a->service.id, a->slot, &a->ring_backend, e);
 	if (rc)

@@ -168,12 +168,29 @@ static void print_backend(const struct status *s, const struct plan_backend *b)
 	putchar('\n');
 }
 
+uint32_t status_mode(const struct status *s, uint32_t service)
+{
+	for (size_t i = 0; i < s->state.n_backends; i++)
+		if (s->state.backends[i].service == service)
+			return s->state.backends[i].mode;
+	return SLUICE_MODE_ipip;
+}
+
+uint32_t status_hash(const struct status *s, uint32_t service)
+{
+	for (size_t i = 0; i < s->state.n_vips; i++)
+		if (s->state.vips[i].value.id == service && !plan_is_marker(&s->state.vips[i]))
+			return s->state.vips[i].value.hash;
+	return SLUICE_HASH_5tuple;
+}
+
 static void print_service(const struct status *s, const struct plan_service *svc)
 {
-	printf("\nservice %s (%s)  ", svc->name,
-	       svc->kind == SLUICE_L4   ? "l4"
+	printf("\nservice %s (%s%s)  ", svc->name,
+	       svc->kind == SLUICE_L4   ? "l4 "
 	       : svc->kind == SLUICE_L7 ? "l7"
-					: "no listen address of its own");
+					: "no listen address of its own",
+	       svc->kind == SLUICE_L4 ? plan_mode_name(status_mode(s, svc->id)) : "");
 	print_count(&s->counters.services[svc->id]);
 	printf("\n ");
 	for (size_t i = 0; i < s->state.n_vips; i++) {

@@ -35,6 +35,9 @@ extern const struct status_name status_reasons[SLUICE_R_COUNT];
 extern const struct status_name status_notices[SLUICE_N_COUNT];
 
 /* Part of its service's new flows that a backend gets, 0..1. */
+/* How packets go to a service's backends, and what chooses between them. */
+uint32_t status_mode(const struct status *s, uint32_t service);
+uint32_t status_hash(const struct status *s, uint32_t service);
 double status_share(const struct status *s, const struct plan_backend *b);
 
 /* One object; keys are stable, numbers exact. 0 or -errno. */

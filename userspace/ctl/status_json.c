@@ -130,6 +130,11 @@ static json_t *services_json(const struct status *s, bool *oom)
 		    svc->kind ? json_string(svc->kind == SLUICE_L4 ? "l4" : "l7") : json_null(),
 		    oom);
 		put(o, "ring_size", json_integer(svc->ring_size), oom);
+		if (svc->kind == SLUICE_L4) {
+			put(o, "forward", json_string(plan_mode_name(status_mode(s, svc->id))),
+			    oom);
+			put(o, "hash", json_string(plan_hash_name(status_hash(s, svc->id))), oom);
+		}
 		put(o, "listens", listens_json(s, svc->id, oom), oom);
 		put(o, "backends", backends_json(s, svc->id, oom), oom);
 		put_count(o, &s->counters.services[svc->id], oom);

@@ -137,7 +137,7 @@ static const struct plan_backend *find_backend(struct planner *pl, const struct 
 
 static bool backend_differs(const struct plan_backend *a, const struct plan_backend *b)
 {
-	return strcmp(a->name, b->name) != 0 || a->weight != b->weight ||
+	return strcmp(a->name, b->name) != 0 || a->weight != b->weight || a->mode != b->mode ||
 	       !addr_equal(&a->src, &b->src);
 }
 
@@ -302,6 +302,7 @@ static void plan_vip(struct planner *pl, struct plan_vip *vip, const struct plan
 		vip->value.id = s->id;
 		vip->value.kind = s->kind;
 		vip->value.ring_size = s->ring ? s->ring_size : 0;
+		vip->value.hash = s->hash;
 	}
 	edit.step = old ? PLAN_CHANGE_VIP : PLAN_ADD_VIP;
 	if (!old || memcmp(&old->value, &vip->value, sizeof(vip->value)) != 0)

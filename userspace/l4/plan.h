@@ -20,6 +20,8 @@ struct plan_service {
 	char name[SLUICE_NAME];
 	__u32 id;        /* 0 until plan_make has chosen one */
 	__u32 kind;      /* SLUICE_L7 | SLUICE_L4; 0 when no VIP entry tells (actual only) */
+	__u32 mode;      /* enum sluice_mode; wanted only: each backend has it */
+	__u32 hash;      /* enum sluice_hash; wanted only: VIP entries have it */
 	__u32 ring_size; /* wanted: as configured. Actual: length of `ring`; 0 = there is none */
 	__u32 *ring;     /* owned; wanted: filled by plan_make */
 };
@@ -29,6 +31,7 @@ struct plan_backend {
 	__u32 id;
 	__u32 service; /* wanted: index into services; actual: service id */
 	__u32 weight;
+	__u32 mode; /* enum sluice_mode */
 	struct sluice_addr addr, src;
 };
 
@@ -53,6 +56,9 @@ struct plan_state {
 };
 
 void plan_state_fini(struct plan_state *s);
+/* "ipip", "5tuple", ...; "?" for what is none. */
+const char *plan_mode_name(__u32 mode);
+const char *plan_hash_name(__u32 hash);
 /* The VIP's own entry, by its key (abi.h). */
 bool plan_is_marker(const struct plan_vip *vip);
 

@@ -67,6 +67,8 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 
 	copy_name(out->name, s->name);
 	out->kind = s->kind;
+	out->mode = s->forward;
+	out->hash = s->hash;
 	out->ring_size = s->kind == SLUICE_L4 ? s->ring_size : 0;
 	for (unsigned i = 0; i < s->n_listens; i++) {
 		const struct conf_listen *l = &s->listens[i];
@@ -87,6 +89,7 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 		copy_name(b->name, s->backends[i].name);
 		b->service = index;
 		b->weight = s->backends[i].weight;
+		b->mode = s->forward;
 		b->addr = s->backends[i].endpoint.addr;
 		b->src = addr_is_v4(&b->addr) ? c->source4 : c->source6;
 	}
@@ -123,6 +126,23 @@ int plan_want(struct plan_state *want, const struct conf *c, struct err *e)
 	return rc;
 }
 
+/* ---- names ---------------------------------------------------------------------------- */
+
+#define NAME(name, sentence) #name,
+static const char *const modes[] = {SLUICE_MODES(NAME)};
+static const char *const hashes[] = {SLUICE_HASHES(NAME)};
+#undef NAME
+
+const char *plan_mode_name(__u32 mode)
+{
+	return mode < SLUICE_MODE_COUNT ? modes[mode] : "?";
+}
+
+const char *plan_hash_name(__u32 hash)
+{
+	return hash < SLUICE_HASH_COUNT ? hashes[hash] : "?";
+}
+
 /* ---- lines ---------------------------------------------------------------------------- */
 
 static const char *kind_name(__u32 kind)
@@ -153,6 +173,9 @@ static void print_backend_change(const struct plan_edit *x, FILE *out)
 	fprintf(out, "~ backend %s/%s", x->service->name, b->name);
 	if (strcmp(b->name, old->name) != 0)
 		fprintf(out, " was %s", old->name[0] ? old->name : "without a name");
+	if (b->mode != old->mode)
+		fprintf(out, " forward %s -> %s", plan_mode_name(old->mode),
+			plan_mode_name(b->mode));
 	if (b->weight != old->weight)
 		fprintf(out, " weight %u -> %u", old->weight, b->weight);
 	if (!addr_equal(&b->src, &old->src))
@@ -177,6 +200,10 @@ static void print_vip(const struct plan_edit *x, FILE *out)
 		fprintf(out, "~ service %s %s %s -> %s\n", x->service->name,
 			vip_text(x->vip, text, sizeof(text)), kind_name(x->old_vip->value.kind),
 			kind_name(x->vip->value.kind));
+	else if (x->vip->value.hash != x->old_vip->value.hash)
+		fprintf(out, "~ service %s %s hash %s -> %s\n", x->service->name,
+			vip_text(x->vip, text, sizeof(text)),
+			plan_hash_name(x->old_vip->value.hash), plan_hash_name(x->vip->value.hash));
 	else if (x->vip->value.id != x->old_vip->value.id)
 		fprintf(out, "~ service %s %s now leads here\n", x->service->name,
 			vip_text(x->vip, text, sizeof(text)));

@@ -107,6 +107,7 @@ static int read_backends(const struct gate *g, struct plan_state *s, struct err 
 		b->id = id;
 		b->service = labels[id].service;
 		b->weight = labels[id].weight;
+		b->mode = all[id].mode;
 		b->addr = all[id].addr;
 		b->src = all[id].src;
 		s->n_backends++;
@@ -266,6 +267,7 @@ static int write_backend(const struct gate *g, const struct plan_edit *x)
 	rc = label_backend(g, b, x->service->id);
 	if (rc)
 		return rc;
+	entry.mode = b->mode;
 	entry.addr = b->addr;
 	entry.src = b->src;
 	entry.service = x->service->id;
