@@ -300,7 +300,7 @@ static enum go read_head(struct client *c)
 			return request_fail(c, 502, ACCESS_backend_bad);
 		if (l->eof || l->failed)
 			return lost(c);
-		if (!l->readable) {
+		if (!l->readable && !l->unsure) {
 			if (buf_len(&l->in) == 0)
 				buf_release(&t->pool, &l->in);
 			/* Once the request is sent, the time for the response runs. */

@@ -55,10 +55,13 @@ static void link_fail(struct link *l)
 
 void link_probe(struct link *l)
 {
-	char byte;
+	socklen_t len = sizeof(int);
+	int error = 0;
 
-	if (recv(l->fd, &byte, 1, MSG_PEEK) < 0 && errno != EAGAIN && errno != EINTR)
+	if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error) {
+		errno = error;
 		link_fail(l);
+	}
 }
 
 bool link_quiet(struct link *l)
@@ -82,12 +85,15 @@ size_t link_read(struct link *l)
 	if (n > 0) {
 		l->in.end += (uint32_t)n;
 		/* A short read has taken all there was; the next byte makes an event. A FIN that
-		 * came before made its event already, so then reading goes on to the end. */
+		 * came before made its event already, so then reading goes on to the end. A reset
+		 * that came before looks like any event (libevent does not tell EPOLLERR): who
+		 * needs more bytes than there were asks again. */
 		if ((size_t)n < room && !l->hangup)
 			l->readable = false;
+		l->unsure = true;
 		return (size_t)n;
 	}
-	l->readable = false;
+	l->readable = l->unsure = false;
 	if (n == 0)
 		l->eof = true;
 	else if (errno != EAGAIN)

@@ -19,6 +19,7 @@
 struct link {
 	int fd;        /* -1 = none */
 	bool readable; /* a read may find bytes */
+	bool unsure;   /* the last read was short: a reset, of which there is no word, may follow */
 	bool writable;
 	bool hangup; /* the peer has sent FIN; it may stand behind unread bytes */
 	bool eof;    /* FIN was read */
@@ -41,7 +42,7 @@ void link_close(struct link *l, struct buf_pool *pool, bool reset);
 /* Takes note of what the event loop said. */
 void link_ready(struct link *l, short what);
 
-/* Asks whether the peer has reset the connection, without reading: sets failed if so. */
+/* Asks whether the peer has reset the connection, whatever is unread: sets failed if so. */
 void link_probe(struct link *l);
 
 /* Nothing waits to be read. Asks the kernel only when the last read was full. */

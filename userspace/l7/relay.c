@@ -104,7 +104,7 @@ static enum relay_result source_read(struct relay *r, struct link *src, struct b
 {
 	if (src->eof || src->failed)
 		return source_end(r, src, out, pool);
-	if (!src->readable) {
+	if (!src->readable && !src->unsure) {
 		buf_release(pool, &src->in);
 		return RELAY_WAIT;
 	}

@@ -315,7 +315,7 @@ static enum go step_head(struct client *c)
 			note_request(c, NULL);
 			return request_abort(c, ACCESS_client_gone);
 		}
-		if (!l->readable)
+		if (!l->readable && !(l->unsure && buf_len(&l->in)))
 			return head_wait(c);
 		if (!head_read(c))
 			return END;
@@ -420,8 +420,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	thread_clock(thread_of(c));
 	link_ready(&c->link, what);
 	/* A client may have said its last word and still wait for the answer; one that has
-	 * reset the connection does not. */
-	if ((what & EV_CLOSED) && c->step != STEP_HEAD && c->step != STEP_LINGER) {
+	 * reset the connection does not, and nobody reads here who would be told. */
+	if ((what & (EV_READ | EV_CLOSED)) && relay_read_all(&c->up)) {
 		link_probe(&c->link);
 		if (c->link.failed) {
 			go_on(c, request_abort(c, ACCESS_client_gone));

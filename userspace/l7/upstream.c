@@ -185,6 +185,7 @@ struct upstream *upstream_get(struct backend *b, void *user, bool fresh)
 	u->user = user;
 	u->reused = true;
 	u->link.sent = 0;
+	u->link.unsure = false; /* the request tells */
 	return u;
 }
 
