@@ -31,6 +31,12 @@ def stage(tmp_path):
         yield Stage(tmp_path, stack)
 
 
+@pytest.fixture
+def origin(stage):
+    """Played by the test."""
+    return stage.origin()
+
+
 @pytest.fixture(scope='module')
 def long_stage(tmp_path_factory):
     """For a whole file."""

@@ -12,11 +12,6 @@ BLOCK = bytes(random.Random(83).randbytes(1 << 18))
 
 
 @pytest.fixture
-def origin(stage):
-    return stage.origin()
-
-
-@pytest.fixture
 def proxy(stage, origin):
     return stage.proxy(origin, service='max_body = 100  response_timeout = 5s')
 

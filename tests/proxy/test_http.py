@@ -10,11 +10,6 @@ BY_PROXY = (b'Via: 1.1 sluice\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto
 
 
 @pytest.fixture
-def origin(stage):
-    return stage.origin()
-
-
-@pytest.fixture
 def proxy(stage, origin):
     return stage.proxy(origin)
 
