@@ -82,33 +82,33 @@ static bool passing(int error)
 	}
 }
 
-/* Room for one more: an idle connection makes place. */
-static bool has_room(struct listen *l)
+static bool full(const struct requests *rs)
 {
-	struct requests *rs = l->requests;
-
-	return rs->n < rs->thread->conf->max_connections || requests_reclaim(rs);
+	return rs->n >= rs->thread->conf->max_connections;
 }
 
 /* Takes at most `most` connections. False when there is none left, or no way to take it. */
 static bool take(struct listener *from, unsigned most)
 {
-	static struct log_rate full, failed;
+	static struct log_rate waiting, failed;
 	struct listen *l = from->owner;
+	struct requests *rs = l->requests;
 
 	while (most) {
 		struct sockaddr_storage ss;
 		socklen_t len = sizeof(ss);
 		int fd;
 
-		if (!has_room(l)) {
-			log_limited(&full, LOG_LEVEL_WARN,
+		if (full(rs) && !requests_idle(rs)) {
+			log_limited(&waiting, LOG_LEVEL_WARN,
 				    "all connections are in use; new ones wait (max_connections)");
 			pause_all(l);
 			return false;
 		}
 		fd = accept4(from->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
+			if (full(rs))
+				requests_reclaim(rs);
 			welcome(l, fd, (struct sockaddr *)&ss);
 			most--;
 		} else if (errno == EAGAIN) {

@@ -259,6 +259,7 @@ static enum go head_wait(struct client *c)
 	if (!c->idle) {
 		buf_release(&t->pool, &c->link.in);
 		set_idle(c, true);
+		c->idle_ms = t->now_ms;
 		wheel_set(&t->wheel, &c->timer,
 			  t->now_ms +
 				  (c->n_requests ? c->service->idle_ms : c->service->header_ms));
@@ -498,14 +499,16 @@ void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 	go_on(c, head_wait(c));
 }
 
-bool requests_reclaim(struct requests *rs)
+bool requests_idle(const struct requests *rs)
 {
-	struct client *c = TAILQ_FIRST(&rs->idle);
+	const struct client *c = TAILQ_FIRST(&rs->idle);
 
-	if (!c)
-		return false;
-	client_free(c);
-	return true;
+	return c && c->idle_ms + REQUEST_SPARE_MS <= rs->thread->now_ms;
+}
+
+void requests_reclaim(struct requests *rs)
+{
+	client_free(TAILQ_FIRST(&rs->idle));
 }
 
 void requests_drain(struct requests *rs)

@@ -15,9 +15,10 @@
 #include "l7/relay.h"
 #include "l7/upstream.h"
 
-#define REQUEST_TRIES   4    /* backends asked for one request */
-#define REQUEST_INTERIM 16   /* 1xx answers to one request; more are the backend's mistake */
-#define LINGER_MS       2000 /* for a client to stop sending, once it was told why */
+#define REQUEST_TRIES    4    /* backends asked for one request */
+#define REQUEST_INTERIM  16   /* 1xx answers to one request; more are the backend's mistake */
+#define REQUEST_SPARE_MS 200  /* a new connection's first request may be on its way */
+#define LINGER_MS        2000 /* for a client to stop sending, once it was told why */
 
 enum request_step {
 	STEP_HEAD,     /* reading a request head */
@@ -47,6 +48,7 @@ struct client {
 	char peer_text[ADDR_TEXT];
 	enum request_step step;
 	bool idle;           /* in requests.idle: kept open, without a byte of a next request */
+	uint64_t idle_ms;    /* thread time since when */
 	unsigned n_requests; /* begun on this connection */
 	size_t scanned;      /* of the head being read, the client's or the backend's */
 
@@ -93,8 +95,10 @@ void requests_fini(struct requests *rs);
 void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 		    const struct conf_service *service);
 
-/* Closes the connection that is idle for longest; false if none is. */
-bool requests_reclaim(struct requests *rs);
+/* There is a connection that can make place for another: idle for REQUEST_SPARE_MS. */
+bool requests_idle(const struct requests *rs);
+/* Closes the one that is idle for longest. */
+void requests_reclaim(struct requests *rs);
 /* The thread drains: idle connections are closed, the others end with their request. */
 void requests_drain(struct requests *rs);
 
