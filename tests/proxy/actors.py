@@ -53,6 +53,11 @@ def free_port(family=socket.AF_INET):
         return s.getsockname()[1]
 
 
+def sanitized():
+    with open(SLUICED, 'rb') as f:
+        return b'__asan_init' in f.read()
+
+
 # ---- messages ---------------------------------------------------------------------------
 
 class Message:
@@ -389,14 +394,16 @@ class Proxy(Sluiced):
         finally:
             client.close()
 
+    def lines(self):
+        """Of the access log."""
+        with open(self.access_log, encoding='ascii') as f:
+            return f.read().splitlines()
+
     def logged(self, n):
-        """Waits for n lines; the last one of them first told what was last."""
-        def lines():
-            with open(self.access_log, encoding='ascii') as f:
-                return f.read().splitlines()
-        await_until(lambda: len(lines()) >= n, f'{n} lines in the access log')
-        found = [LOG_LINE.fullmatch(line) for line in lines()]
-        assert None not in found and len(found) == n, lines()
+        """Waits for n lines, which must be all."""
+        await_until(lambda: len(self.lines()) >= n, f'{n} lines in the access log')
+        found = [LOG_LINE.fullmatch(line) for line in self.lines()]
+        assert None not in found and len(found) == n, self.lines()
         return [line.groupdict() for line in found]
 
     def descriptors(self):
@@ -407,11 +414,14 @@ class Proxy(Sluiced):
         with open(f'/proc/{self.worker_pid}/status', encoding='ascii') as f:
             return int(re.search(rf'^{what}:\s+(\d+) kB', f.read(), re.M).group(1))
 
-    def stop(self):
-        """SIGTERM; the worker that was there from the beginning has ended well."""
+    def begin_stop(self):
         if not self.stopped:
             self.signal(signal.SIGTERM)
         self.stopped = True
+
+    def stop(self):
+        """The worker that was there from the beginning has ended well."""
+        self.begin_stop()
         status, said = self.ends(), self.said()
         assert status == 0, said
         for word in ('was ended by', 'ended with', 'not finished in time', 'Sanitizer',

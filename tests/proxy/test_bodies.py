@@ -6,7 +6,7 @@ import random
 import threading
 
 import pytest
-from actors import DEADLINE, SLUICED, answers, chunks, get, ok
+from actors import DEADLINE, answers, chunks, get, ok, sanitized
 
 BLOCK = bytes(random.Random(83).randbytes(1 << 18))
 
@@ -175,11 +175,6 @@ FRAMED = {
     'length': (f'Content-Length: {len(LARGE)}', LARGE),
     'chunked': ('Transfer-Encoding: chunked', chunks(*[BLOCK] * 256)),
 }
-
-
-def sanitized():
-    with open(SLUICED, 'rb') as f:
-        return b'__asan_init' in f.read()
 
 
 @pytest.fixture

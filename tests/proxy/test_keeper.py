@@ -12,7 +12,7 @@ import tempfile
 import threading
 
 import pytest
-from actors import DEADLINE, SLUICED, Sluiced, await_until, free_port
+from actors import DEADLINE, SLUICED, Sluiced, await_until, free_port, sanitized
 
 IS_ROOT = os.geteuid() == 0
 
@@ -251,11 +251,6 @@ def test_started_with_closed_descriptors(stage, origin):
 def status_of(pid):
     with open(f'/proc/{pid}/status', encoding='ascii') as f:
         return dict(line.rstrip('\n').split(':\t', 1) for line in f)
-
-
-def sanitized():
-    with open(SLUICED, 'rb') as f:
-        return b'__asan_init' in f.read()
 
 
 @pytest.mark.skipif(not IS_ROOT, reason='needs root, to give it up')
