@@ -63,6 +63,12 @@ static const struct command commands[] = {
 	{"flow", ctl_flow, "which backend a flow takes, and why",
 	 "SRC:PORT VIP:PORT[/tcp|udp] [--json]\n"
 	 "  -j, --json           for programs\n"},
+	{"flows", ctl_flows, "the flows in the connection table",
+	 "[--service NAME] [--backend NAME] [--top N] [--json]\n"
+	 "  -s, --service NAME   of this service alone\n"
+	 "  -b, --backend NAME   of this backend alone; BACKEND or SERVICE/BACKEND\n"
+	 "  -t, --top N          the sources that have most of them\n"
+	 "  -j, --json           for programs\n"},
 	{"why", ctl_why, "every reason to pass, drop or forward, with its count",
 	 "[REASON] [--all] [--json]\n"
 	 "  -a, --all            those that never happened, too\n"

@@ -10,85 +10,15 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <bpf/bpf.h>
 #include <jansson.h>
 
 #include "frame.h"
-#include "gate.skel.h"
-#include "sluice/conn.h"
-#include "l4/block.h"
-#include "l4/load.h"
-#include "typed.h"
-
-static struct gate_bpf *skel;
-
-/* Every dropped packet is an event. */
-static int open_gate(void **unused)
-{
-	static const struct load_tuning tuning = {.given = true, .event_every = 1};
-	struct err e;
-
-	if (typed_open(unused) != 0)
-		return -1;
-	skel = load_open(&tuning, &e);
-	if (skel && gate_bpf__load(skel) == 0)
-		return 0;
-	fprintf(stderr, "the gate does not load: %s\n", skel ? strerror(errno) : e.text);
-	return -1;
-}
-
-static int close_gate(void **unused)
-{
-	gate_bpf__destroy(skel);
-	return typed_close(unused);
-}
-
-/* A frame through the gate. */
-static void send_frame(const char *text)
-{
-	static unsigned char out[4096];
-	struct frame f;
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f.b, .data_out = out,
-		    .data_size_out = sizeof(out));
-
-	frame_parse(&f, text);
-	opts.data_size_in = f.bytes;
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.gate), &opts), 0);
-}
-
-static void set(int map, const void *key, const void *value)
-{
-	assert_int_equal(bpf_map_update_elem(map, key, value, BPF_ANY), 0);
-}
-
-/* The service shop with one backend, b1, in a table of three slots. */
-static void make_shop(void)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_INNER_MAP);
-	const struct sluice_vip key = {
-		.addr = frame_addr("shop", false), .port = htons(80), .proto = IPPROTO_TCP};
-	const struct sluice_service service = {.id = 1, .kind = SLUICE_L4, .ring_size = 3};
-	const struct sluice_backend b1 = {
-		.addr = frame_addr("b1", false), .generation = 4, .service = 1};
-	const struct sluice_label shop = {.name = "shop"}, name = {.name = "b1", .service = 1};
-	const uint32_t one = 1;
-	int ring = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, 3, &opts);
-
-	assert_true(ring > 0);
-	for (uint32_t i = 0; i < 3; i++)
-		set(ring, &i, &one);
-	set(typed.gate.rings, &one, &ring);
-	set(typed.gate.vips, &key, &service);
-	set(typed.gate.backends, &one, &b1);
-	set(typed.gate.service_labels, &one, &shop);
-	set(typed.gate.backend_labels, &one, &name);
-}
+#include "typed_gate.h"
 
 /* ---- why ------------------------------------------------------------------------------ */
 
@@ -109,9 +39,9 @@ static void test_why_counts_what_happened(void **unused)
 	(void)unused;
 	typed_works("sluice block add 203.0.113.0/24 && sluice allow add 203.0.113.8");
 	for (int i = 0; i < 3; i++)
-		send_frame("eth / ip4 bad > gate / udp 1 > 2 / data 958");
-	send_frame("eth / ip4 203.0.113.8 > gate / udp 1 > 2");
-	send_frame("eth type 0x806 / data 28");
+		typed_send("eth / ip4 bad > gate / udp 1 > 2 / data 958");
+	typed_send("eth / ip4 203.0.113.8 > gate / udp 1 > 2");
+	typed_send("eth type 0x806 / data 28");
 	typed_works("sluice why");
 	typed_shows("DROP    block                 3    2.9 KiB  the source address is on the "
 		    "blocklist\n");
@@ -134,7 +64,7 @@ static void test_why_for_programs(void **unused)
 
 	(void)unused;
 	typed_works("sluice block add 203.0.113.0/24");
-	send_frame("eth / ip4 bad > gate / udp 1 > 2 / data 58");
+	typed_send("eth / ip4 bad > gate / udp 1 > 2 / data 58");
 	typed_works("sluice why --json");
 	root = json_loads(typed.out, 0, NULL);
 	assert_int_equal(json_object_size(json_object_get(root, "reasons")), 1);
@@ -157,11 +87,11 @@ static void test_why_for_programs(void **unused)
 static void test_events_are_shown_as_they_come(void **unused)
 {
 	(void)unused;
-	make_shop();
+	typed_shop(1);
 	typed_works("sluice block add 203.0.113.0/24 2001:db8:bad::/48");
-	send_frame("eth / ip4 bad > gate / udp 1 > 2");
-	send_frame("eth / ip6 bad > gate / udp 1 > 2");
-	send_frame("eth / ip4 127.0.0.1 > shop / tcp 1000 > 80 S");
+	typed_send("eth / ip4 bad > gate / udp 1 > 2");
+	typed_send("eth / ip6 bad > gate / udp 1 > 2");
+	typed_send("eth / ip4 127.0.0.1 > shop / tcp 1000 > 80 S");
 	typed_works("sluice events --count 3");
 	typed_shows(" lo DROP block 203.0.113.7 -> 10.83.0.2");
 	typed_shows(" lo DROP block 2001:db8:bad::7 -> fd83::2");
@@ -176,7 +106,7 @@ static void test_events_for_programs(void **unused)
 
 	(void)unused;
 	typed_works("sluice block add 203.0.113.0/24");
-	send_frame("eth / ip4 bad > gate / udp 1 > 2 / data 8");
+	typed_send("eth / ip4 bad > gate / udp 1 > 2 / data 8");
 	typed_works("sluice events --count 1 --json");
 	assert_non_null(strchr(typed.out, '\n'));
 	assert_string_equal(strchr(typed.out, '\n'), "\n"); /* one line */
@@ -203,7 +133,7 @@ static void test_events_tell_the_time_of_day(void **unused)
 	typed_works("sluice block add 203.0.113.0/24");
 	typed_works("date -u +%%Y-%%m-%%dT%%H:%%M:%%S.%%6NZ");
 	snprintf(before, sizeof(before), "%.27s", typed.out);
-	send_frame("eth / ip4 bad > gate / udp 1 > 2");
+	typed_send("eth / ip4 bad > gate / udp 1 > 2");
 	typed_works("date -u +%%Y-%%m-%%dT%%H:%%M:%%S.%%6NZ");
 	snprintf(after, sizeof(after), "%.27s", typed.out);
 	typed_works("sluice events --count 1 --json | sed 's/.*\"time\":\"\\([^\"]*\\)\".*/\\1/'");
@@ -229,7 +159,7 @@ static void test_events_are_followed_until_interrupted(void **unused)
 	for (int i = 0; i < 3; i++) {
 		char next[512];
 
-		send_frame("eth / ip4 bad > gate / udp 1 > 2");
+		typed_send("eth / ip4 bad > gate / udp 1 > 2");
 		assert_non_null(fgets(next, sizeof(next), f));
 		assert_non_null(strstr(next, "DROP block 203.0.113.7"));
 	}
@@ -244,7 +174,7 @@ static void test_events_are_told_when_the_output_is_gone(void **unused)
 {
 	(void)unused;
 	typed_works("sluice block add 203.0.113.0/24");
-	send_frame("eth / ip4 bad > gate / udp 1 > 2");
+	typed_send("eth / ip4 bad > gate / udp 1 > 2");
 	typed_ends(1, "sluice events >/dev/full");
 	typed_shows("cannot write the output");
 	typed_ends(2, "sluice events --count 0");
@@ -257,7 +187,7 @@ static void test_events_are_told_when_the_output_is_gone(void **unused)
 static void test_flow_names_service_and_backend(void **unused)
 {
 	(void)unused;
-	make_shop();
+	typed_shop(1);
 	typed_works("sluice flow 10.9.9.9:1000 198.51.100.10:80");
 	typed_shows("flow     10.9.9.9:1000 -> 198.51.100.10:80/tcp\n");
 	typed_shows("service  shop (l4)\n");
@@ -273,7 +203,7 @@ static void test_flow_names_service_and_backend(void **unused)
 static void test_flow_of_a_blocked_source(void **unused)
 {
 	(void)unused;
-	make_shop();
+	typed_shop(1);
 	typed_works("sluice block add 10.9.0.0/16 --reason scan --ttl 2h");
 	typed_works("sluice flow 10.9.9.9:1000 198.51.100.10:80/tcp");
 	typed_shows("lists    on the blocklist: 10.9.0.0/16, for 2h (scan)\n");
@@ -282,20 +212,6 @@ static void test_flow_of_a_blocked_source(void **unused)
 	typed_works("sluice flow 10.9.9.9:1000 198.51.100.10:80/tcp");
 	typed_shows("on the allow list, which wins: 10.9.9.9, forever (manual)\n");
 	typed_shows("verdict  TX forward: ");
-}
-
-/* Into the connection table, as the gate would. */
-static void enter(const struct sluice_flow *flow, __u32 backend, __u32 generation)
-{
-	uint64_t hash = sluice_conn_hash(flow, typed.gate.meta_seen.seed);
-	uint64_t word = sluice_conn_word(backend, generation, 0);
-	struct sluice_conns bucket = {.way = {{hash ^ sluice_conn_fold(word), word}}};
-	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info), index;
-
-	assert_int_equal(bpf_obj_get_info_by_fd(typed.gate.conns, &info, &len), 0);
-	index = sluice_conn_bucket(hash, 0, info.max_entries);
-	set(typed.gate.conns, &index, &bucket);
 }
 
 static void test_flow_in_the_connection_table(void **unused)
@@ -307,12 +223,12 @@ static void test_flow_in_the_connection_table(void **unused)
 					 .proto = IPPROTO_TCP};
 
 	(void)unused;
-	make_shop();
-	enter(&flow, 1, 4);
+	typed_shop(1);
+	typed_enter(&flow, 1, TYPED_GENERATION, 0);
 	typed_works("sluice flow 10.9.9.9:1000 198.51.100.10:80");
 	typed_shows("because  the connection table says so (generation 4)\n");
 	typed_hides("a new flow would take");
-	enter(&flow, 1, 3);
+	typed_enter(&flow, 1, TYPED_GENERATION - 1, 0);
 	typed_works("sluice flow 10.9.9.9:1000 198.51.100.10:80");
 	typed_shows("the backend in the connection table is gone\n");
 	typed_shows("backend  b1 ");
@@ -325,7 +241,7 @@ static void test_flow_for_programs(void **unused)
 	int generation;
 
 	(void)unused;
-	make_shop();
+	typed_shop(1);
 	typed_works("sluice flow 10.9.9.9:1000 198.51.100.10:80 --json");
 	root = json_loads(typed.out, 0, NULL);
 	assert_non_null(root);
@@ -375,7 +291,7 @@ static void test_ends_that_are_none(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define SCENE(name) cmocka_unit_test_setup_teardown(name, open_gate, close_gate)
+#define SCENE(name) cmocka_unit_test_setup_teardown(name, typed_gate_open, typed_gate_close)
 		SCENE(test_why_before_the_first_packet),
 		SCENE(test_why_counts_what_happened),
 		SCENE(test_why_for_programs),

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns: how a subcommand's complaint reaches the terminal, and the lock between two of them. */
+/* Owns: how a subcommand's complaint reaches the terminal, numbers that they take, and the
+ * lock between two of them. */
 #include "ctl/ctl.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 
@@ -27,6 +29,15 @@ int ctl_usage(const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	return CTL_USAGE;
+}
+
+bool ctl_parse_count(uint64_t *out, const char *text)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	return !errno && end != text && !*end && text[0] != '-' && *out;
 }
 
 int ctl_lock(struct err *e)

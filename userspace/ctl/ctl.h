@@ -10,6 +10,7 @@
 #define CTL_CTL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -28,6 +29,9 @@ enum ctl_status {
 int ctl_fail(const struct err *e);
 /* The same for words typed wrongly; returns CTL_USAGE. */
 int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* A number from 1 on, and nothing else. */
+bool ctl_parse_count(uint64_t *out, const char *text);
 
 /* One changer at a time: waits for another `sluice` that is at it. The lock goes with the
  * process. 0 or -errno. */
@@ -53,6 +57,7 @@ int ctl_version(int argc, char **argv);
 int ctl_block(int argc, char **argv);
 int ctl_allow(int argc, char **argv);
 int ctl_flow(int argc, char **argv);
+int ctl_flows(int argc, char **argv);
 int ctl_why(int argc, char **argv);
 int ctl_events(int argc, char **argv);
 

@@ -199,15 +199,6 @@ static int follow(struct follow *f, struct err *e)
 	return rc;
 }
 
-static bool parse_count(uint64_t *out, const char *text)
-{
-	char *end;
-
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return !errno && end != text && !*end && text[0] != '-' && *out;
-}
-
 int ctl_events(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -225,7 +216,7 @@ int ctl_events(int argc, char **argv)
 		switch (opt) {
 		case 'n':
 			f.counted = true;
-			if (!parse_count(&f.left, optarg))
+			if (!ctl_parse_count(&f.left, optarg))
 				return ctl_usage("not a number of events: %s", optarg);
 			break;
 		case 'j':
