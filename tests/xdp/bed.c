@@ -216,6 +216,10 @@ static void list_one(const char *text, bool add)
 	} key;
 
 	MUST(sscanf(text, "%7s %63s %15s", list, prefix, when) >= 2);
+	if (strcmp(list, "feed") == 0) {
+		bed_feed(add ? prefix : NULL);
+		return;
+	}
 	MUST(cidr_parse(&cidr, prefix, &host_bits));
 	v6 = !addr_is_v4(&cidr.addr);
 	MUST(v6 ? cidr_to_lpm6(&cidr, &key.v6) : cidr_to_lpm4(&cidr, &key.v4));

@@ -74,7 +74,12 @@ void bed_ring(uint32_t service, const uint32_t *table, uint32_t size);
 /* "block 203.0.113.0/24, allow 2001:db8::7/128 expired": forever unless it says `expired` or
  * `later` (in an hour). */
 void bed_list(const char *text);
-void bed_unlist(const char *text); /* takes the same entries off again */
+void bed_unlist(const char *text); /* takes the same entries off again; of `feed`, all */
+/* As "feed 203.0.113.0/24" above: the gate's feeds name that too; NULL: nothing any more. */
+void bed_feed(const char *line);
+/* Puts a sieve in place of what bed_feed made. */
+struct sieve;
+void bed_sieve(const struct sieve *s);
 void bed_empty_conns(void);
 /* Each byte of the filters of VIPs: 0xff, as it is at first, lets everything through. */
 void bed_filters(int byte);

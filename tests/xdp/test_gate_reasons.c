@@ -36,6 +36,8 @@ static const struct scene scenes[] = {
 	TX("echo", "a ping of an l4 VIP",
 	   "eth / ip4 client > shop ttl 9 / icmp4 8 id 7 seq 1 / data 56",
 	   "eth gate > client / ip4 shop > client ttl 64 / icmp4 0 id 7 seq 1 / data 56"),
+	DROP("feed", "named by a feed", "eth / ip4 bad > gate / tcp 1000 > 22 S",
+	     .lists = "feed 203.0.113.0/24"),
 	DROP("block", "on the blocklist", "eth / ip4 bad > gate / tcp 1000 > 22 S",
 	     .lists = "block 203.0.113.0/24"),
 	DROP("land", "from itself", "eth / ip4 shop > shop / tcp 80 > 80 S"),
