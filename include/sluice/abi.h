@@ -124,7 +124,8 @@ enum sluice_hash {
 struct sluice_label {
 	char name[SLUICE_NAME]; /* empty: the id is free */
 	__u32 service;          /* of a backend: the id of its service; one backend serves one */
-	__u32 weight;           /* of a backend, as configured */
+	__u32 weight;           /* of a backend, as it holds now */
+	__u32 configured;       /* by the file: a backend's weight, a service's ring_size */
 };
 
 /* A flow as the client sends it. */
@@ -213,7 +214,7 @@ SLUICE_SIZE(struct sluice_listed, 16);
 SLUICE_SIZE(struct sluice_vip, 20);
 SLUICE_SIZE(struct sluice_service, 16);
 SLUICE_SIZE(struct sluice_backend, 48);
-SLUICE_SIZE(struct sluice_label, 40);
+SLUICE_SIZE(struct sluice_label, 44);
 SLUICE_SIZE(struct sluice_flow, 40);
 SLUICE_SIZE(struct sluice_conns, 64);
 SLUICE_SIZE(struct sluice_hop, 40);

@@ -104,6 +104,7 @@ static void enact(struct plan_state *actual, const struct plan_state *want)
 		struct plan_service *s = &actual->services[actual->n_services++];
 
 		*s = want->services[i];
+		s->slots = s->ring_size;
 		if (!s->ring) {
 			s->ring_size = 0;
 			continue;
@@ -357,11 +358,11 @@ static void test_ring_grows_before_and_shrinks_after_its_vips(void **unused)
 	run_file(&s, &f);
 	svc->ring_size = 509;
 	run_file(&s, &f);
-	assert_int_equal(s.plan.edits[0].step, PLAN_GROW_RING);
+	assert_int_equal(s.plan.edits[1].step, PLAN_GROW_RING);
 	assert_int_equal(count(&s, PLAN_CHANGE_VIP), 2);
 	svc->ring_size = RING;
 	plan_file(&s, &f);
-	assert_int_equal(s.plan.edits[0].step, PLAN_CHANGE_VIP);
+	assert_int_equal(s.plan.edits[1].step, PLAN_CHANGE_VIP);
 	assert_int_equal(s.plan.edits[s.plan.n - 1].step, PLAN_SHRINK_RING);
 	assert_prints(&s, "~ ring shop 509 -> 251 slots\n");
 	scene_fini(&s);

@@ -115,6 +115,10 @@ static int id_services(struct planner *pl)
 				s->name, SLUICE_MAX_SERVICES - 1);
 		if (!pl->running[i])
 			push(pl, (struct plan_edit){.step = PLAN_ADD_SERVICE, .service = s});
+		else if (pl->running[i]->slots != s->ring_size)
+			push(pl, (struct plan_edit){.step = PLAN_CHANGE_SERVICE,
+						    .service = s,
+						    .old_service = pl->running[i]});
 	}
 	return 0;
 }
@@ -137,7 +141,8 @@ static const struct plan_backend *find_backend(struct planner *pl, const struct 
 
 static bool backend_differs(const struct plan_backend *a, const struct plan_backend *b)
 {
-	return strcmp(a->name, b->name) != 0 || a->weight != b->weight || a->mode != b->mode ||
+	return strcmp(a->name, b->name) != 0 || a->weight != b->weight ||
+	       a->configured != b->configured || a->mode != b->mode ||
 	       !addr_equal(&a->src, &b->src);
 }
 

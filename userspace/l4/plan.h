@@ -21,8 +21,9 @@ struct plan_service {
 	__u32 id;        /* 0 until plan_make has chosen one */
 	__u32 kind;      /* SLUICE_L7 | SLUICE_L4; 0 when no VIP entry tells (actual only) */
 	__u32 mode;      /* enum sluice_mode; wanted only: each backend has it */
-	__u32 hash;      /* enum sluice_hash; wanted only: VIP entries have it */
+	__u32 hash;      /* enum sluice_hash; VIP entries have it */
 	__u32 ring_size; /* wanted: as configured. Actual: length of `ring`; 0 = there is none */
+	__u32 slots;     /* actual only: ring_size as it was configured, ring or not */
 	__u32 *ring;     /* owned; wanted: filled by plan_make */
 };
 
@@ -31,7 +32,9 @@ struct plan_backend {
 	__u32 id;
 	__u32 service; /* wanted: index into services; actual: service id */
 	__u32 weight;
-	__u32 mode; /* enum sluice_mode */
+	__u32 configured; /* weight by the file; `sluice backend` makes it differ */
+	__u32 mode;       /* enum sluice_mode */
+	__u32 flows;      /* actual only: in the connection table, if the caller has counted */
 	struct sluice_addr addr, src;
 };
 
@@ -69,10 +72,17 @@ bool plan_is_marker(const struct plan_vip *vip);
  */
 int plan_want(struct plan_state *want, const struct conf *c, struct err *e);
 
+/*
+ * For a change that no file asks for: reduces what was read to one service, and fills `want`
+ * with the very same. What the caller then changes in `want` is all that plan_make plans.
+ */
+int plan_keep(struct plan_state *want, struct plan_state *actual, __u32 service, struct err *e);
+
 /* In the order in which they are safe to make: the gate never sees an entry that points to
  * something not yet there or already gone. */
 enum plan_step {
 	PLAN_ADD_SERVICE,
+	PLAN_CHANGE_SERVICE, /* what is remembered of its file */
 	PLAN_ADD_BACKEND,
 	PLAN_CHANGE_BACKEND,
 	PLAN_GROW_RING, /* longer, or of the same length */

@@ -88,7 +88,7 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 
 		copy_name(b->name, s->backends[i].name);
 		b->service = index;
-		b->weight = s->backends[i].weight;
+		b->weight = b->configured = s->backends[i].weight;
 		b->mode = s->forward;
 		b->addr = s->backends[i].endpoint.addr;
 		b->src = addr_is_v4(&b->addr) ? c->source4 : c->source6;
@@ -178,6 +178,8 @@ static void print_backend_change(const struct plan_edit *x, FILE *out)
 			plan_mode_name(b->mode));
 	if (b->weight != old->weight)
 		fprintf(out, " weight %u -> %u", old->weight, b->weight);
+	if (b->weight == old->weight && b->configured != old->configured)
+		fprintf(out, " weight by the file %u -> %u", old->configured, b->configured);
 	if (!addr_equal(&b->src, &old->src))
 		fprintf(out, " source %s -> %s", addr_format(&old->src, from),
 			addr_format(&b->src, to));
@@ -230,6 +232,11 @@ static void print_edit(const struct plan_edit *x, FILE *out)
 	case PLAN_ADD_SERVICE:
 	case PLAN_REMOVE_SERVICE:
 		break; /* its VIP lines say it */
+	case PLAN_CHANGE_SERVICE:
+		if (x->service->ring_size && x->old_service->slots && !x->service->ring)
+			fprintf(out, "~ service %s ring_size %u -> %u\n", x->service->name,
+				x->old_service->slots, x->service->ring_size);
+		break;
 	case PLAN_ADD_BACKEND:
 		fprintf(out, "+ backend %s/%s %s weight %u\n", x->service->name, x->backend->name,
 			addr_format(&x->backend->addr, text), x->backend->weight);
@@ -238,9 +245,12 @@ static void print_edit(const struct plan_edit *x, FILE *out)
 		print_backend_change(x, out);
 		break;
 	case PLAN_REMOVE_BACKEND:
-		fprintf(out, "- backend %s/%s %s\n", service_name(x->old_service),
+		fprintf(out, "- backend %s/%s %s", service_name(x->old_service),
 			x->old_backend->name[0] ? x->old_backend->name : "?",
 			addr_format(&x->old_backend->addr, text));
+		if (x->old_backend->flows)
+			fprintf(out, "; its %u flows go to others", x->old_backend->flows);
+		fputc('\n', out);
 		break;
 	case PLAN_GROW_RING:
 	case PLAN_SHRINK_RING:

@@ -80,6 +80,7 @@ static int read_services(const struct gate *g, struct plan_state *s, struct err 
 		if (!labels[id].name[0] && !svc->ring)
 			continue;
 		memcpy(svc->name, labels[id].name, SLUICE_NAME - 1);
+		svc->slots = labels[id].configured;
 		svc->id = id;
 		s->n_services++;
 	}
@@ -107,6 +108,7 @@ static int read_backends(const struct gate *g, struct plan_state *s, struct err 
 		b->id = id;
 		b->service = labels[id].service;
 		b->weight = labels[id].weight;
+		b->configured = labels[id].configured;
 		b->mode = all[id].mode;
 		b->addr = all[id].addr;
 		b->src = all[id].src;
@@ -124,11 +126,15 @@ static int compare_vips(const void *a, const void *b)
 	return memcmp(&x->key, &y->key, sizeof(x->key));
 }
 
-static void learn_kind(struct plan_state *s, const struct plan_vip *vip)
+/* What a service's VIP entries alone tell. */
+static void learn_service(struct plan_state *s, const struct plan_vip *vip)
 {
-	for (size_t i = 0; i < s->n_services; i++)
-		if (s->services[i].id == vip->value.id)
-			s->services[i].kind = vip->value.kind;
+	for (size_t i = 0; i < s->n_services; i++) {
+		if (s->services[i].id != vip->value.id)
+			continue;
+		s->services[i].kind = vip->value.kind;
+		s->services[i].hash = vip->value.hash;
+	}
 }
 
 static int read_vips(const struct gate *g, struct plan_state *s, struct err *e)
@@ -149,7 +155,7 @@ static int read_vips(const struct gate *g, struct plan_state *s, struct err *e)
 		if (plan_is_marker(vip))
 			vip->service = PLAN_MARKER;
 		else
-			learn_kind(s, vip);
+			learn_service(s, vip);
 		s->n_vips++;
 	}
 	qsort(s->vips, s->n_vips, sizeof(*s->vips), compare_vips);
@@ -225,17 +231,25 @@ static int delete(int fd, const void *key)
 	return bpf_map_delete_elem(fd, key) && errno != ENOENT ? -errno : 0;
 }
 
-static int label_service(const struct gate *g, __u32 id, const char *name)
+static int label_service(const struct gate *g, const struct plan_service *s)
 {
-	struct sluice_label label = {0};
+	struct sluice_label label = {.configured = s->ring_size};
 
-	memcpy(label.name, name, strnlen(name, SLUICE_NAME - 1));
-	return update(g->service_labels, &id, &label);
+	memcpy(label.name, s->name, strnlen(s->name, SLUICE_NAME - 1));
+	return update(g->service_labels, &s->id, &label);
+}
+
+static int unlabel_service(const struct gate *g, __u32 id)
+{
+	const struct sluice_label none = {0};
+
+	return update(g->service_labels, &id, &none);
 }
 
 static int label_backend(const struct gate *g, const struct plan_backend *b, __u32 service)
 {
-	struct sluice_label label = {.service = service, .weight = b->weight};
+	struct sluice_label label = {
+		.service = service, .weight = b->weight, .configured = b->configured};
 
 	memcpy(label.name, b->name, strnlen(b->name, SLUICE_NAME - 1));
 	return update(g->backend_labels, &b->id, &label);
@@ -246,7 +260,7 @@ static int add_service(const struct gate *g, const struct plan_edit *x)
 	/* The id may have served another name: its counts are not this one's. */
 	int rc = counters_clear_service(g, x->service->id);
 
-	return rc ? rc : label_service(g, x->service->id, x->service->name);
+	return rc ? rc : label_service(g, x->service);
 }
 
 /* The label goes first: an entry in use always has one, unless a crash came between. */
@@ -326,6 +340,8 @@ static int run_edit(const struct gate *g, const struct plan_edit *x)
 	switch (x->step) {
 	case PLAN_ADD_SERVICE:
 		return add_service(g, x);
+	case PLAN_CHANGE_SERVICE:
+		return label_service(g, x->service);
 	case PLAN_ADD_BACKEND:
 	case PLAN_CHANGE_BACKEND:
 		return write_backend(g, x);
@@ -346,7 +362,7 @@ static int run_edit(const struct gate *g, const struct plan_edit *x)
 	case PLAN_REMOVE_BACKEND:
 		return remove_backend(g, x);
 	case PLAN_REMOVE_SERVICE:
-		return label_service(g, x->old_service->id, "");
+		return unlabel_service(g, x->old_service->id);
 	}
 	return -EINVAL;
 }

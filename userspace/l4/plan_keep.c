@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Owns: wishing that all stays as it is, which is where a change by hand starts from. */
+#include "l4/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Entries of one service alone: nobody else's can come into the plan then. */
+static void reduce(struct plan_state *s, __u32 service)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_services; i++) {
+		if (s->services[i].id == service)
+			s->services[n++] = s->services[i];
+		else
+			free(s->services[i].ring);
+	}
+	s->n_services = n;
+	n = 0;
+	for (size_t i = 0; i < s->n_backends; i++)
+		if (s->backends[i].service == service)
+			s->backends[n++] = s->backends[i];
+	s->n_backends = n;
+	n = 0;
+	for (size_t i = 0; i < s->n_vips; i++)
+		if (!plan_is_marker(&s->vips[i]) && s->vips[i].value.id == service)
+			s->vips[n++] = s->vips[i];
+	s->n_vips = n;
+	s->n_decap = 0;
+}
+
+/* A service whose addresses are on no VIP entry is an l4 one if it has backends: the gate knows
+ * no others. */
+static void keep_service(struct plan_service *s, bool has_backends)
+{
+	s->ring = NULL;
+	if (s->slots)
+		s->ring_size = s->slots;
+	if (!s->kind)
+		s->kind = has_backends ? SLUICE_L4 : SLUICE_L7;
+}
+
+int plan_keep(struct plan_state *want, struct plan_state *actual, __u32 service, struct err *e)
+{
+	memset(want, 0, sizeof(*want));
+	reduce(actual, service);
+	want->services = calloc(actual->n_services + 1, sizeof(*want->services));
+	want->backends = calloc(actual->n_backends + 1, sizeof(*want->backends));
+	want->vips = calloc(actual->n_vips + 1, sizeof(*want->vips));
+	if (!want->services || !want->backends || !want->vips) {
+		plan_state_fini(want);
+		return err_set(e, ENOMEM, "out of memory");
+	}
+	for (size_t i = 0; i < actual->n_services; i++) {
+		want->services[want->n_services++] = actual->services[i];
+		keep_service(&want->services[i], actual->n_backends > 0);
+	}
+	/* There is one service, so its index is 0. */
+	for (size_t i = 0; i < actual->n_backends; i++) {
+		want->backends[want->n_backends++] = actual->backends[i];
+		want->backends[i].service = 0;
+	}
+	for (size_t i = 0; i < actual->n_vips; i++) {
+		want->vips[want->n_vips++] = actual->vips[i];
+		want->vips[i].service = 0;
+	}
+	return 0;
+}
