@@ -6,7 +6,7 @@
 #ifndef BPF_GUARD_H
 #define BPF_GUARD_H
 
-#include "parse.h"
+#include "sieve.h"
 
 #define GUARD_LEVELS 4 /* nested prefixes looked at when the longer ones have expired */
 
@@ -64,33 +64,37 @@ static __always_inline bool listed(struct packet *p, void *map, __u32 *key)
 	return listed_now(p->count, map, key, entry);
 }
 
-/*
- * The lists, by source address. Allow wins; it is asked only when block said yes, which
- * means the same and spares most packets a lookup.
- */
-static __always_inline int guard_lists(struct packet *p)
+/* Is the source on that pair of lists? */
+static __always_inline bool listed_source(struct packet *p, void *list4, void *list6)
 {
-	bool allowed;
-
 	if (p->v6) {
 		struct sluice_lpm6 key = {.prefixlen = 128};
 
 		__builtin_memcpy(key.addr, p->flow.src.b, 16);
-		if (!listed(p, &block6, &key.prefixlen))
-			return NEXT;
-		key.prefixlen = 128;
-		allowed = listed(p, &allow6, &key.prefixlen);
+		return listed(p, list6, &key.prefixlen);
 	} else {
 		struct sluice_lpm4 key = {.prefixlen = 32};
 
 		__builtin_memcpy(key.addr, &p->flow.src.w[3], 4);
-		if (!listed(p, &block4, &key.prefixlen))
-			return NEXT;
-		key.prefixlen = 32;
-		allowed = listed(p, &allow4, &key.prefixlen);
+		return listed(p, list4, &key.prefixlen);
 	}
-	if (!allowed)
-		return SLUICE_R_block;
+}
+
+/*
+ * The feeds and the lists, by source address. Allow wins; it is asked only when one of them
+ * said yes, which means the same and spares most packets a lookup.
+ */
+static __always_inline int guard_lists(struct packet *p)
+{
+	int why = SLUICE_R_feed;
+
+	if (!sieve_names(p)) {
+		if (!listed_source(p, &block4, &block6))
+			return NEXT;
+		why = SLUICE_R_block;
+	}
+	if (!listed_source(p, &allow4, &allow6))
+		return why;
 	notice(p, SLUICE_N_allowed);
 	return NEXT;
 }

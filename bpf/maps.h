@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "sluice/abi.h"
+#include "sluice/sieve.h"
 
 #define LIST_MAP(name, key_type)                                                                   \
 	struct {                                                                                   \
@@ -27,6 +28,25 @@ LIST_MAP(block4, struct sluice_lpm4);
 LIST_MAP(block6, struct sluice_lpm6);
 LIST_MAP(allow4, struct sluice_lpm4);
 LIST_MAP(allow6, struct sluice_lpm6);
+
+/* What imported feeds name, all of them together: 0 IPv4, 1 IPv6. A new sieve is built beside
+ * and swapped in whole. Written by `sluice block`; sluice_counters.sieves tells which there
+ * are. */
+struct sieve {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE); /* of any length; lines are aligned */
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(union sluice_sieve_line));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__array(values, struct sieve);
+} sieves SEC(".maps");
 
 /* (VIP, port, protocol) to service. Written by `sluice apply`, which refuses a file with
  * more. */

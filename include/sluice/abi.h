@@ -186,7 +186,9 @@ struct sluice_counters {
 	__u64 window_entries;
 	__u64 icmp_start_ns; /* the window of ICMP errors sent, likewise */
 	__u64 icmp_sent;
-	__u64 pad[4];
+	/* Written by whoever writes the map sieves: bit 0, there is one of IPv4; bit 1, of IPv6. */
+	__u64 sieves;
+	__u64 pad[3];
 };
 
 /* One sampled packet, in the ring buffer `events`. */

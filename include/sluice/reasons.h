@@ -39,7 +39,8 @@
 	SLUICE_REASON(no_forwarding, DROP, "IP forwarding is off on the interface (sysctl)")       \
 	SLUICE_REASON(too_big_told, TX,                                                            \
 		      "answered with the ICMP error that names a size that fits")                  \
-	SLUICE_REASON(not_on_link, DROP, "an l2 backend that is behind a router")
+	SLUICE_REASON(not_on_link, DROP, "an l2 backend that is behind a router")                  \
+	SLUICE_REASON(feed, DROP, "the source address is named by an imported feed")
 
 enum sluice_reason {
 #define SLUICE_REASON(name, action, sentence) SLUICE_R_##name,

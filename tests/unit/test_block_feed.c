@@ -358,6 +358,43 @@ static void test_more_ranges_than_the_first_room(void **unused)
 	assert_int_equal(feed.n[0], 5000);
 }
 
+/* Each address of each prefix is found in that one, its neighbours are not. */
+static void test_who_is_in_a_feed(void **unused)
+{
+	struct sluice_addr addr;
+	struct cidr nets[64], net;
+	size_t n;
+
+	(void)unused;
+	assert_true(addr_parse(&addr, "192.0.2.1"));
+	assert_false(feed_covering(&feed, &addr, &net));
+	read_text("192.0.2.3-192.0.2.77\n10.0.0.0/8\n0.0.0.0-0.0.0.2\n255.255.255.255\n"
+		  "2001:db8::1-2001:db8::ff\n8000::/1\n");
+	feed_merge(&feed);
+	for (int v6 = 0; v6 < 2; v6++) {
+		n = feed_prefixes(&feed, v6, nets, 64);
+		for (size_t i = 0; i < n; i++) {
+			for (unsigned bit = nets[i].prefix; bit <= (v6 ? 128U : 32U); bit++) {
+				addr = nets[i].addr;
+				if (bit < (v6 ? 128U : 32U))
+					addr.b[(v6 ? bit : bit + 96) / 8] |=
+						(uint8_t)(0x80 >> bit % 8);
+				assert_true(feed_covering(&feed, &addr, &net));
+				assert_true(addr_equal(&net.addr, &nets[i].addr));
+				assert_int_equal(net.prefix, nets[i].prefix);
+			}
+		}
+	}
+	for (size_t i = 0; i < 7; i++) {
+		static const char *const outside[] = {"192.0.2.2", "192.0.2.78", "9.255.255.255",
+						      "11.0.0.0",  "0.0.0.3",    "255.255.255.254",
+						      "2001:db8::"};
+
+		assert_true(addr_parse(&addr, outside[i]));
+		assert_false(feed_covering(&feed, &addr, &net));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +420,7 @@ int main(void)
 		SCENE(test_room_is_respected),
 		SCENE(test_random_lists_keep_every_address),
 		SCENE(test_more_ranges_than_the_first_room),
+		SCENE(test_who_is_in_a_feed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

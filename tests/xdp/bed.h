@@ -71,8 +71,8 @@ void bed_mode(uint32_t id,
 	      enum sluice_mode mode); /* ipip unless set; ids are set anew by bed_backend */
 /* A new table for the service, swapped in. The vips entries say how long it is. */
 void bed_ring(uint32_t service, const uint32_t *table, uint32_t size);
-/* "block 203.0.113.0/24, allow 2001:db8::7/128 expired": forever unless it says `expired` or
- * `later` (in an hour). */
+/* "block 203.0.113.0/24,allow 2001:db8::7/128 expired,feed 192.0.2.1": forever unless it says
+ * `expired` or `later` (in an hour). */
 void bed_list(const char *text);
 void bed_unlist(const char *text); /* takes the same entries off again; of `feed`, all */
 /* As "feed 203.0.113.0/24" above: the gate's feeds name that too; NULL: nothing any more. */

@@ -248,8 +248,9 @@ bool cidr_parse(struct cidr *out, const char *text, bool *host_bits)
 void cidr_mask(struct cidr *net)
 {
 	uint8_t *bytes = family_bytes(&net->addr);
+	unsigned bits = family_bits(&net->addr); /* on the way it may look like the other family */
 
-	for (unsigned i = net->prefix; i < family_bits(&net->addr); i++)
+	for (unsigned i = net->prefix; i < bits; i++)
 		bytes[i / 8] &= (uint8_t)~(0x80U >> (i % 8));
 }
 

@@ -129,3 +129,16 @@ int counters_filter(const struct gate *g, const __u64 *vips, const __u64 *l4)
 	unmap_all(&m);
 	return 0;
 }
+
+int counters_sieves(const struct gate *g, __u64 there)
+{
+	struct mapped m;
+	int rc = map_all(g, PROT_READ | PROT_WRITE, &m);
+
+	if (rc)
+		return rc;
+	for (__u32 cpu = 0; cpu < m.n; cpu++)
+		__atomic_store_n(&m.cpus[cpu].sieves, there, __ATOMIC_RELAXED);
+	unmap_all(&m);
+	return 0;
+}

@@ -311,6 +311,37 @@ size_t feed_prefixes(const struct feed *f, bool v6, struct cidr *out, size_t roo
 	return n;
 }
 
+/* The last range that does not begin above n; NULL: there is none. */
+static const struct feed_range *find_range(const struct feed *f, bool v6, number n)
+{
+	size_t low = 0, high = f->n[v6];
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (f->ranges[v6][middle].first <= n)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? &f->ranges[v6][low - 1] : NULL;
+}
+
+bool feed_covering(const struct feed *f, const struct sluice_addr *addr, struct cidr *net)
+{
+	bool v6 = !addr_is_v4(addr);
+	unsigned bits = family_bits(v6), k = 0;
+	number n = to_number(addr);
+	const struct feed_range *r = find_range(f, v6, n);
+
+	if (!r || n > r->last)
+		return false;
+	while (k < bits && (n & ~ones(k + 1)) >= r->first && (n | ones(k + 1)) <= r->last)
+		k++;
+	*net = (struct cidr){to_addr(n & ~ones(k), v6), (uint8_t)(bits - k)};
+	return true;
+}
+
 void feed_fini(struct feed *f)
 {
 	for (int v6 = 0; v6 < 2; v6++)

@@ -48,6 +48,9 @@ void feed_merge(struct feed *f);
  * Returns their number, also with room 0. */
 size_t feed_prefixes(const struct feed *f, bool v6, struct cidr *out, size_t room);
 
+/* Is the address in a merged feed? *net is the one of its prefixes that it is in. */
+bool feed_covering(const struct feed *f, const struct sluice_addr *addr, struct cidr *net);
+
 void feed_fini(struct feed *f);
 
 #endif

@@ -17,6 +17,7 @@
 	X(block6)                                                                                  \
 	X(allow4)                                                                                  \
 	X(allow6)                                                                                  \
+	X(sieves)                                                                                  \
 	X(vips)                                                                                    \
 	X(rings)                                                                                   \
 	X(backends)                                                                                \
