@@ -20,8 +20,12 @@ static inline __attribute__((always_inline)) int sluice_sieve_bit(void *sieve, _
 								  __u32 addr)
 {
 	const union sluice_sieve_line *line = sluice_sieve_line(sieve, map >> 1);
+	__u32 word = (map & 1) << 3 | (addr >> 5 & 7);
 
-	return line && line->bits[(map & 1) << 3 | (addr >> 5 & 7)] >> (addr & 31) & 1;
+	/* Verifiers up to Linux 6.1 at least lose the bounds of a 32-bit `or`, so that the word's
+	 * number is bounded once more, where the compiler cannot see that it is. */
+	asm volatile("" : "+r"(word));
+	return line && line->bits[word & 15] >> (addr & 31) & 1;
 }
 
 /* The address as a number. */
