@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) int sluice_sieve_bit(void *sieve, _
 
 	/* Verifiers up to Linux 6.1 at least lose the bounds of a 32-bit `or`, so that the word's
 	 * number is bounded once more, where the compiler cannot see that it is. */
-	asm volatile("" : "+r"(word));
+	__asm__ volatile("" : "+r"(word));
 	return line && line->bits[word & 15] >> (addr & 31) & 1;
 }
 
