@@ -60,6 +60,14 @@ static const struct command commands[] = {
 	 "  -t, --ttl TIME       until then: 30s, 10m, 2h, 7d; without it, forever\n"
 	 "  -r, --reason NAME    manual, abuse, scan, flood, feed or daemon\n"
 	 "  -j, --json           list: for programs\n"},
+	{"backend", ctl_backend, "weights of backends: list, drain, enable, weight",
+	 "list [SERVICE] [--json]\n"
+	 "       sluice backend drain SERVICE/BACKEND\n"
+	 "       sluice backend enable SERVICE/BACKEND\n"
+	 "       sluice backend weight SERVICE/BACKEND N\n"
+	 "  drain                no new flows; those it has stay, and are counted\n"
+	 "  enable               the weight that the file gives it\n"
+	 "  -j, --json           list: for programs\n"},
 	{"flow", ctl_flow, "which backend a flow takes, and why",
 	 "SRC:PORT VIP:PORT[/tcp|udp] [--json]\n"
 	 "  -j, --json           for programs\n"},

@@ -3,31 +3,68 @@
  * Owns: `sluice apply`, and the order in which a file reaches the host: the maps, then what
  * surrounds them.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ctl/ctl.h"
+#include "ctl/flows.h"
 #include "l4/chatter.h"
 #include "l4/route.h"
 #include "l4/steer.h"
 #include "l4/sync.h"
 
+/* By id; those that nobody has stay 0. *of is the caller's to free. */
+static int count_flows(const struct gate *g, struct plan_state *actual,
+		       struct conns_of_backend **of, struct err *e)
+{
+	struct conns_sum sum;
+	int rc;
+
+	*of = calloc(SLUICE_MAX_BACKENDS, sizeof(**of));
+	if (!*of)
+		return err_set(e, ENOMEM, "out of memory");
+	rc = actual->n_backends ? conns_count(g, *of, &sum, e) : 0;
+	for (size_t i = 0; rc == 0 && i < actual->n_backends; i++)
+		actual->backends[i].flows = (__u32)(*of)[actual->backends[i].id].flows;
+	return rc;
+}
+
+static void print_drained(const struct plan_state *want, const struct conns_of_backend *of,
+			  FILE *out)
+{
+	char left[FLOWS_LEFT];
+
+	for (size_t i = 0; i < want->n_backends; i++) {
+		const struct plan_backend *b = &want->backends[i];
+
+		if (b->weight == 0)
+			fprintf(out, "  backend %s/%s is drained; %s\n",
+				want->services[b->service].name, b->name,
+				flows_left(&of[b->id], left));
+	}
+}
+
 int ctl_sync_maps(const struct gate *g, const struct conf *c, FILE *out, bool dry,
 		  struct plan_state *state, struct err *e)
 {
 	struct plan_state actual = {0};
+	struct conns_of_backend *of = NULL;
 	struct plan plan = {0};
 	int rc = sync_want(c, state, e);
 
 	if (rc)
 		return rc;
 	rc = sync_read(g, &actual, e);
+	rc = rc ? rc : count_flows(g, &actual, &of, e);
 	rc = rc ? rc : plan_make(&plan, state, &actual, e);
 	if (rc == 0) {
 		plan_print(&plan, out);
+		print_drained(state, of, out);
 		rc = dry ? 0 : sync_run(g, &plan, e);
 	}
+	free(of);
 	rc = rc ? rc : (int)plan.n;
 	plan_fini(&plan);
 	plan_state_fini(&actual);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns: `sluice flows`: the connection table as a list, or the sources that have most of it.
+ * Owns: `sluice flows`: the connection table as a list, or the sources that have most of it;
+ * and how a number of flows is told.
  * Excludes: reading the table (l4/conns.h).
  * Cost: 56 bytes for each flow that is shown, and sorting them.
  */
+#include "ctl/flows.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -18,7 +21,6 @@
 #include "ctl/ctl.h"
 #include "ctl/names.h"
 #include "l4/chatter.h"
-#include "l4/conns.h"
 
 struct flows_words {
 	const char *service;
@@ -41,6 +43,20 @@ struct source {
 	struct sluice_addr addr;
 	uint64_t flows;
 };
+
+const char *flows_left(const struct conns_of_backend *of, char buf[FLOWS_LEFT])
+{
+	char flows[8], recent[8];
+
+	_Static_assert(CONNS_RECENT_S == 60, "the words below say a minute");
+	if (of->flows == 0)
+		snprintf(buf, FLOWS_LEFT, "no flows left");
+	else
+		snprintf(buf, FLOWS_LEFT, "%s flow%s left, %s with a packet in the last minute",
+			 units_format_count(of->flows, flows), of->flows == 1 ? "" : "s",
+			 of->recent ? units_format_count(of->recent, recent) : "none");
+	return buf;
+}
 
 /* ---- gathering ------------------------------------------------------------------------ */
 

@@ -2,7 +2,7 @@
 /*
  * Owns: what `sluice status` gathers, and how a person sees it. Programs get the same from
  * status_json.c.
- * Cost: one pass over every map but the connection table; of lists, their sizes are counted.
+ * Cost: one pass over every map, the connection table too; of lists, their sizes are counted.
  */
 #include "ctl/status.h"
 
@@ -17,6 +17,7 @@
 
 #include "base/units.h"
 #include "ctl/ctl.h"
+#include "ctl/flows.h"
 #include "l4/chatter.h"
 #include "l4/load.h"
 #include "l4/steer.h"
@@ -69,14 +70,6 @@ out:
 	return total;
 }
 
-static uint32_t max_entries(int fd)
-{
-	struct bpf_map_info info = {0};
-	__u32 len = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 ? info.max_entries : 0;
-}
-
 static void gather_lists(struct status *s, const struct gate *g)
 {
 	s->lists[0] = (struct status_list){"block4", count_entries(g->block4, 8)};
@@ -93,11 +86,11 @@ static int gather(struct status *s, const char *ifname, struct err *e)
 	if (rc)
 		return rc;
 	s->meta = g.meta_seen;
-	s->conns_max = max_entries(g.conns) * 2;
 	s->steering = steer_attached();
 	gather_lists(s, &g);
 	rc = sync_read(&g, &s->state, e);
 	rc = rc ? rc : counters_read(&g, &s->counters, e);
+	rc = rc ? rc : conns_count(&g, s->flows, &s->conns, e);
 	gate_close(&g);
 	if (rc)
 		return rc;
@@ -114,10 +107,10 @@ static int gather(struct status *s, const char *ifname, struct err *e)
 	return rc;
 }
 
-double status_share(const struct status *s, const struct plan_backend *b)
+double status_share(const struct plan_state *s, const struct plan_backend *b)
 {
-	for (size_t i = 0; i < s->state.n_services; i++) {
-		const struct plan_service *svc = &s->state.services[i];
+	for (size_t i = 0; i < s->n_services; i++) {
+		const struct plan_service *svc = &s->services[i];
 		uint32_t slots = 0;
 
 		if (svc->id != b->service || !svc->ring)
@@ -160,11 +153,15 @@ static void print_places(const struct status *s)
 
 static void print_backend(const struct status *s, const struct plan_backend *b)
 {
-	char addr[ADDR_TEXT];
+	char addr[ADDR_TEXT], left[FLOWS_LEFT];
 
 	printf("  %-16s %-24s weight %-4u %5.1f %%  ", b->name, addr_format(&b->addr, addr),
-	       b->weight, 100 * status_share(s, b));
+	       b->weight, 100 * status_share(&s->state, b));
 	print_count(&s->counters.backends[b->id]);
+	if (b->weight == 0)
+		printf("  drained, %s", flows_left(&s->flows[b->id], left));
+	if (b->weight != b->configured)
+		printf("  (by hand; the file says %u)", b->configured);
 	putchar('\n');
 }
 
@@ -229,6 +226,8 @@ static void print_reasons(const struct status *s)
 
 static void print_human(const struct status *s)
 {
+	char flows[8], made_for[8];
+
 	print_places(s);
 	for (size_t i = 0; i < s->state.n_services; i++)
 		print_service(s, &s->state.services[i]);
@@ -236,7 +235,9 @@ static void print_human(const struct status *s)
 	printf("\nlists ");
 	for (unsigned i = 0; i < STATUS_LISTS; i++)
 		printf(" %s %" PRIu64, s->lists[i].name, s->lists[i].entries);
-	printf("\nconnection table for %u flows\n", s->conns_max);
+	printf("\nconnection table  %s of %s flows\n",
+	       units_format_count(s->conns.live + s->conns.stale, flows),
+	       units_format_count(s->conns.made_for, made_for));
 	if (s->steering)
 		printf("steering to %u sockets of sluiced\n", s->meta.workers);
 	for (size_t i = 0; i < s->state.n_decap; i++) {
@@ -256,7 +257,7 @@ int ctl_status(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	static struct status s; /* 84 KB of counters */
+	static struct status s; /* 84 KB of counters, 64 KB of flows */
 	const char *ifname = NULL;
 	bool json = false;
 	struct err e;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "l4/attach.h"
+#include "l4/conns.h"
 #include "l4/counters.h"
 #include "l4/plan.h"
 
@@ -23,7 +24,8 @@ struct status {
 	struct plan_state state;
 	struct counters_sum counters;
 	struct status_list lists[STATUS_LISTS];
-	uint32_t conns_max;
+	struct conns_of_backend flows[SLUICE_MAX_BACKENDS];
+	struct conns_sum conns;
 	bool steering; /* connections of l7 services go to sluiced's sockets */
 };
 
@@ -34,11 +36,11 @@ struct status_name {
 extern const struct status_name status_reasons[SLUICE_R_COUNT];
 extern const struct status_name status_notices[SLUICE_N_COUNT];
 
-/* Part of its service's new flows that a backend gets, 0..1. */
 /* How packets go to a service's backends, and what chooses between them. */
 uint32_t status_mode(const struct status *s, uint32_t service);
 uint32_t status_hash(const struct status *s, uint32_t service);
-double status_share(const struct status *s, const struct plan_backend *b);
+/* Part of its service's new flows that a backend gets, 0..1. */
+double status_share(const struct plan_state *s, const struct plan_backend *b);
 
 /* One object; keys are stable, numbers exact. 0 or -errno. */
 int status_print_json(const struct status *s, FILE *out, struct err *e);

@@ -109,7 +109,10 @@ static json_t *backends_json(const struct status *s, uint32_t service, bool *oom
 		put(o, "address", addr_json(&b->addr), oom);
 		put(o, "source", addr_json(&b->src), oom);
 		put(o, "weight", json_integer(b->weight), oom);
-		put(o, "share", json_real(status_share(s, b)), oom);
+		put(o, "configured_weight", json_integer(b->configured), oom);
+		put(o, "flows", json_integer((json_int_t)s->flows[b->id].flows), oom);
+		put(o, "recent_flows", json_integer((json_int_t)s->flows[b->id].recent), oom);
+		put(o, "share", json_real(status_share(&s->state, b)), oom);
 		put_count(o, &s->counters.backends[b->id], oom);
 		*oom |= json_array_append_new(list, o) != 0;
 	}
@@ -200,7 +203,9 @@ int status_print_json(const struct status *s, FILE *out, struct err *e)
 	put(root, "reasons", reasons_json(s, &oom), &oom);
 	put(root, "notices", notices_json(s, &oom), &oom);
 	put(root, "lists", lists_json(s, &oom), &oom);
-	put(root, "connections_max", json_integer(s->conns_max), &oom);
+	put(root, "connections_max", json_integer((json_int_t)s->conns.made_for), &oom);
+	put(root, "connections", json_integer((json_int_t)s->conns.live), &oom);
+	put(root, "connections_stale", json_integer((json_int_t)s->conns.stale), &oom);
 	put(root, "steering", json_boolean(s->steering), &oom);
 	put(root, "workers", json_integer(s->meta.workers), &oom);
 	put(root, "decap_from", decap_json(s, &oom), &oom);

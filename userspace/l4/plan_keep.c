@@ -36,7 +36,7 @@ static void reduce(struct plan_state *s, __u32 service)
 static void keep_service(struct plan_service *s, bool has_backends)
 {
 	s->ring = NULL;
-	if (s->slots)
+	if (s->slots) /* else a crash left it without; its table's own length is next best */
 		s->ring_size = s->slots;
 	if (!s->kind)
 		s->kind = has_backends ? SLUICE_L4 : SLUICE_L7;
