@@ -49,7 +49,8 @@ static __always_inline void checksum_v4(__u8 *ip)
 /*
  * A million flows from one address need more than the source ports: the rest is in dport.
  * Source addresses are scattered, as those of a botnet are: multiplying by an odd number meets
- * each of 2^24 (IPv4, within 10/8) or 2^32 (IPv6, bytes 2..5) once. l4.py does the same.
+ * each of 2^24 (IPv4, within 10/8), 2^32 (IPv4, anywhere) or 2^32 (IPv6, bytes 2..5) once. l4.py
+ * does the same.
  */
 #define SCATTER 0x9e3779b1U
 
@@ -64,7 +65,7 @@ static __always_inline void vary(__u8 *src, __u8 *ports, __u32 flow)
 	if (plan.v6)
 		put32(src + 2, get32(src + 2) + at);
 	else
-		put32(src, get32(src) + (at & 0xffffff));
+		put32(src, get32(src) + (plan.by_addr == GEN_ANYWHERE ? at : at & 0xffffff));
 	put32(ports, get32(ports) + ((flow * 31 & 0x7fff) << 16));
 }
 

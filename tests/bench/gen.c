@@ -3,7 +3,7 @@
  * Sends TCP packets of many flows into a veth as fast as one core can make them, without a
  * socket buffer in between: the other end's XDP program sees them as a driver's frames.
  *
- *   gen OBJECT IFACE COUNT FLOWS SRC:PORT DST:PORT ports|addrs syn|ack
+ *   gen OBJECT IFACE COUNT FLOWS SRC:PORT DST:PORT ports|addrs|anywhere syn|ack
  *
  * OBJECT is gen.bpf.o; flows start at SRC:PORT and differ in the ports, or in addresses too.
  */
@@ -84,7 +84,9 @@ static bool plan_read(struct gen_plan *p, char **argv)
 		return false;
 	p->v6 = !addr_is_v4(&src.addr);
 	p->len = p->v6 ? GEN_MAX : 60; /* the smallest frame, without its checksum */
-	p->by_addr = strcmp(argv[7], "addrs") == 0;
+	p->by_addr = strcmp(argv[7], "addrs") == 0      ? 1
+		     : strcmp(argv[7], "anywhere") == 0 ? GEN_ANYWHERE
+							: 0;
 	write_ethernet(p);
 	write_tcp(write_ip(p, &src, &dst), src.port, dst.port, strcmp(argv[8], "syn") == 0);
 	return true;
@@ -109,8 +111,8 @@ int main(int argc, char **argv)
 	unsigned ifindex, zero = 0;
 
 	if (argc != 9 || !plan_read(&plan, argv)) {
-		fprintf(stderr, "usage: gen OBJECT IFACE COUNT FLOWS SRC:PORT DST:PORT ports|addrs "
-				"syn|ack\n");
+		fprintf(stderr, "usage: gen OBJECT IFACE COUNT FLOWS SRC:PORT DST:PORT "
+				"ports|addrs|anywhere syn|ack\n");
 		return 2;
 	}
 	ifindex = if_nametoindex(argv[2]);

@@ -5,8 +5,10 @@
 
 #include <linux/types.h>
 
-#define GEN_ETH 14
-#define GEN_MAX 74 /* Ethernet, IPv6, TCP */
+#define GEN_ETH      14
+#define GEN_MAX      74 /* Ethernet, IPv6, TCP */
+
+#define GEN_ANYWHERE 2 /* by_addr: over all of IPv4, not only 10/8 */
 
 struct gen_plan {
 	__u8 head[GEN_MAX + 6]; /* all headers of flow 0, in network order */

@@ -28,18 +28,20 @@ ONE4, ONE6 = '10.200.0.1', 'fd00:200::1'
 FROM4, FROM6 = '10.0.0.0', 'fd00::1'  # the first of many
 SCATTER = 0x9e3779b1  # as gen.bpf.c
 VIP4, VIP6 = '198.51.100.10:80', '[2001:db8:51::10]:80'
-L7, HOST = '198.51.100.20:80', '192.0.2.1:80'
+L7, HOST, HOST6 = '198.51.100.20:80', '192.0.2.1:80', '[2001:db8:2::1]:80'
 
 
 class Case:
     """What is sent, what is blocked meanwhile, and what the gate must make of it."""
 
     def __init__(self, name, reason, src, dst, flows, vary='ports', flags='ack', blocked=0,
-                 fresh=False):
+                 fresh=False, feed=False, listed=None):
         self.name, self.reason = name, reason
         self.src, self.dst, self.flows = src, dst, flows
         self.vary, self.flags, self.blocked = vary, flags, blocked
         self.fresh = fresh  # every round must meet an empty connection table
+        self.feed = feed    # blocked by a feed, not entry by entry
+        self.listed = listed or src  # the first of those that are blocked
 
     @property
     def v6(self):
@@ -51,12 +53,14 @@ class Case:
         return 0 < self.blocked <= 10000
 
     def blocklist(self):
-        """The addresses that gen will send from."""
+        """The addresses that gen will send from, or as many others."""
         if self.blocked == 1:
-            return [self.src]
-        first = int(ipaddress.ip_address(self.src))
-        bits, shift = (32, 80) if self.v6 else (24, 0)
-        return [str(ipaddress.ip_address(first + ((n * SCATTER & (1 << bits) - 1) << shift)))
+            return [self.listed]
+        first = int(ipaddress.ip_address(self.listed))
+        bits, shift = (32, 80) if self.v6 else (32 if self.vary == 'anywhere' else 24, 0)
+        family = ipaddress.IPv6Address if self.v6 else ipaddress.IPv4Address
+        top = 1 << (128 if self.v6 else 32)
+        return [str(family((first + ((n * SCATTER & (1 << bits) - 1) << shift)) % top))
                 for n in range(self.blocked)]
 
 
@@ -71,6 +75,19 @@ def cases():
                    blocked=flows)
         yield Case(f'drop v6, {n} blocked, all send', 'block', FROM6, VIP6, flows, 'addrs',
                    blocked=flows)
+    for flows in (10_000, 1_000_000):
+        n = f'{flows:,}'
+        yield Case(f'drop v4, {n} in a feed, all send', 'feed', FROM4, VIP4, flows, 'addrs',
+                   blocked=flows, feed=True)
+        yield Case(f'drop v4, {n} in a feed, all send, from anywhere', 'feed', FROM4, VIP4, flows,
+                   'anywhere', blocked=flows, feed=True)
+        yield Case(f'drop v6, {n} in a feed, all send', 'feed', FROM6, VIP6, flows, 'addrs',
+                   blocked=flows, feed=True)
+    for name, src, dst in (('v4', FROM4, HOST), ('v6', FROM6, HOST6)):
+        for blocked in (0, 1_000_000):
+            yield Case(f'pass {name}, {blocked:,} in a feed, others send', 'no_service', src, dst,
+                       1_000_000, 'anywhere', blocked=blocked, feed=True,
+                       listed='100.0.0.0' if name == 'v4' else 'fd00:0:0:1::1')
     for flows in (10_000, 1_000_000):
         n = f'{flows:,} flows'
         yield Case(f'forward v4, known, {n}', 'forward', FROM4, VIP4, flows, 'addrs')
@@ -159,10 +176,12 @@ class Sluice:
         cls.attach()
 
     @staticmethod
-    def block(addresses):
+    def block(addresses, feed):
         with open('/run/list', 'w', encoding='ascii') as f:
             f.write('\n'.join(addresses) + '\n')
-        sluice('block', 'import', '/run/list')
+        # With a reason, they are entries of the list, however many they are.
+        how = ['--name', 'bench'] if feed else ['--reason', 'feed']
+        sluice('block', 'import', *how, '/run/list')
 
     @staticmethod
     def counted():
@@ -210,7 +229,7 @@ def setup(case):
     if Sluice.here:
         Sluice.renew()
         if case.blocked:
-            Sluice.block(case.blocklist())
+            Sluice.block(case.blocklist(), case.feed)
         taking_part.append('sluice')
     if case.filterable and Filter.here:
         Filter.setup(case)

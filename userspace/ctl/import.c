@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns: `sluice block import`: files, then prefixes, then what differs from the list, then the
- * edits. Everything that can be refused is refused before the first edit.
+ * Owns: `sluice block import`: files, then what they name all together; that becomes a feed
+ * (named.c), or what differs from the list, and then the edits. Everything that can be refused
+ * is refused before the first edit.
  *
  * An entry of the list that was put there for another reason and lasts at least as long stays
  * as it is: a feed does not turn a person's "forever" into its own ten minutes.
@@ -14,7 +15,7 @@
 
 #include "ctl/lists.h"
 #include "ctl/lockout.h"
-#include "l4/feed.h"
+#include "ctl/named.h"
 
 struct import {
 	struct feed feed;
@@ -47,20 +48,35 @@ static int read_files(struct import *im, const struct lists_import *w, struct er
 	return rc;
 }
 
+static void merge(struct import *im)
+{
+	feed_merge(&im->feed);
+	for (int v6 = 0; v6 < 2; v6++)
+		im->by_family[v6] = feed_prefixes(&im->feed, v6, NULL, 0);
+	im->n_wanted = im->by_family[0] + im->by_family[1];
+}
+
+/* The feed that they become, or NULL. */
+static const char *feed_name(const struct import *im, const struct lists_import *w,
+			     char buf[FEEDS_NAME])
+{
+	if (w->name || w->valued)
+		return w->name;
+	named_after(w->paths[0], buf);
+	return im->n_wanted > LISTS_SMALL || feeds_known(buf) ? buf : NULL;
+}
+
 static int make_wanted(struct import *im, const struct sluice_listed *value, struct err *e)
 {
 	struct cidr *nets;
 
-	feed_merge(&im->feed);
 	for (int v6 = 0; v6 < 2; v6++) {
-		im->by_family[v6] = feed_prefixes(&im->feed, v6, NULL, 0);
 		if (im->by_family[v6] > SLUICE_MAX_LIST)
 			return err_set(e, ENOSPC,
 				       "the files make %zu IPv%d prefixes, and a list holds %u; "
 				       "nothing was imported",
 				       im->by_family[v6], v6 ? 6 : 4, SLUICE_MAX_LIST);
 	}
-	im->n_wanted = im->by_family[0] + im->by_family[1];
 	nets = calloc(im->n_wanted + 1, sizeof(*nets));
 	im->wanted = calloc(im->n_wanted + 1, sizeof(*im->wanted));
 	if (!nets || !im->wanted) {
@@ -153,7 +169,7 @@ static double seconds_since(const struct timespec *start)
 	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-static void tell(const struct import *im, const struct block_list *l, const struct timespec *start)
+static void tell_files(const struct import *im)
 {
 	const struct feed *f = &im->feed;
 
@@ -161,24 +177,42 @@ static void tell(const struct import *im, const struct block_list *l, const stru
 	if (f->bad)
 		printf(" (%zu wrong ones left out)", f->bad);
 	printf(", which make %zu IPv4 and %zu IPv6 prefixes\n", im->by_family[0], im->by_family[1]);
-	printf("%s: %zu new, %zu renewed, %zu kept as they were, in %.2f s\n", l->name,
-	       im->n_new[0] + im->n_new[1], im->n_renewed, im->n_kept, seconds_since(start));
+}
+
+static int into_list(struct import *im, const struct gate *g, const struct block_list *l,
+		     const struct lists_import *w, char told[NAMED_TOLD], struct err *e)
+{
+	size_t done;
+	int rc = plan(im, g, l, w, e);
+
+	rc = rc ? rc : block_put_many(l, im->wanted, im->n_write, &done, e);
+	if (rc == 0)
+		snprintf(told, NAMED_TOLD, "%s: %zu new, %zu renewed, %zu kept as they were",
+			 l->name, im->n_new[0] + im->n_new[1], im->n_renewed, im->n_kept);
+	return rc;
 }
 
 int lists_import(const struct gate *g, const struct block_list *l, const struct lists_import *w,
 		 struct err *e)
 {
 	struct import im = {0};
+	char buf[FEEDS_NAME], told[NAMED_TOLD];
 	struct timespec start;
-	size_t done;
+	const char *name;
 	int rc;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	rc = read_files(&im, w, e);
-	rc = rc ? rc : plan(&im, g, l, w, e);
-	rc = rc ? rc : block_put_many(l, im.wanted, im.n_write, &done, e);
-	if (rc == 0)
-		tell(&im, l, &start);
+	if (rc)
+		goto out;
+	merge(&im);
+	name = feed_name(&im, w, buf);
+	rc = name ? named_import(g, w, name, &im.feed, told, e) : into_list(&im, g, l, w, told, e);
+	if (rc)
+		goto out;
+	tell_files(&im);
+	printf("%s, in %.2f s\n", told, seconds_since(&start));
+out:
 	feed_fini(&im.feed);
 	free(im.wanted);
 	return rc;

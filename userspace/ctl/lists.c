@@ -15,13 +15,16 @@
 #include "base/units.h"
 #include "ctl/ctl.h"
 #include "ctl/lockout.h"
+#include "ctl/named.h"
+#include "ctl/watch.h"
 #include "l4/chatter.h"
 
 struct list_words {
 	bool is_block;
 	uint64_t ttl_ms; /* 0 = forever */
 	__u32 reason;
-	bool reason_given, json, force, yes, expired, skip_bad;
+	bool reason_given, json, force, yes, expired, skip_bad, watch;
+	const char *name; /* of a feed */
 	char **args;
 	int n_args;
 	struct block_entry *nets; /* the args of add and del, without values; owned */
@@ -40,66 +43,6 @@ struct verb {
 };
 
 /* ---- words ---------------------------------------------------------------------------- */
-
-static const char *title(const struct block_list *l)
-{
-	return strcmp(l->name, "block") == 0 ? "blocklist" : "allow list";
-}
-
-/* The two largest units: "6d 4h", "9m 58s", "1s". */
-static void format_left(__u64 ns, char *buf, size_t size)
-{
-	static const struct {
-		unsigned seconds;
-		char unit;
-	} units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
-	__u64 seconds = ns / 1000000000 + (ns % 1000000000 != 0);
-	size_t len = 0;
-	int shown = 0;
-
-	for (unsigned i = 0; i < 4 && shown < 2; i++) {
-		__u64 n = seconds / units[i].seconds;
-
-		if (n == 0 && (shown == 0 || i == 3))
-			continue;
-		shown++;
-		seconds %= units[i].seconds;
-		if (n)
-			len += (size_t)snprintf(buf + len, size - len, "%s%" PRIu64 "%c",
-						len ? " " : "", (uint64_t)n, units[i].unit);
-	}
-}
-
-static const char *format_reason(__u32 reason, char buf[24])
-{
-	const char *name = block_reason_name(reason);
-
-	if (name)
-		return name;
-	snprintf(buf, 24, "reason %u", reason);
-	return buf;
-}
-
-static void format_time(const struct sluice_listed *value, __u64 now, char buf[LISTS_VALUE])
-{
-	if (!value->expires_ns)
-		strcpy(buf, "forever");
-	else if (block_expired(value, now))
-		strcpy(buf, "expired");
-	else
-		format_left(value->expires_ns - now, buf, LISTS_VALUE);
-}
-
-const char *lists_value(const struct sluice_listed *value, __u64 now, char buf[LISTS_VALUE])
-{
-	char time[LISTS_VALUE], reason[24];
-
-	format_time(value, now, time);
-	snprintf(buf, LISTS_VALUE, "%s%.30s (%s)",
-		 value->expires_ns && !block_expired(value, now) ? "for " : "", time,
-		 format_reason(value->reason, reason));
-	return buf;
-}
 
 static bool parse_net(const char *text, struct cidr *net)
 {
@@ -205,9 +148,10 @@ static int run_add(const struct list_words *w, const struct gate *g, const struc
 
 /* ---- del ------------------------------------------------------------------------------ */
 
-static void tell_missing(const struct block_list *l, const struct cidr *net)
+static void tell_missing(const struct gate *g, const struct block_list *l, const struct cidr *net)
 {
 	char text[ADDR_TEXT + 4], by_text[ADDR_TEXT + 4];
+	char feed[FEEDS_NAME];
 	struct block_entry by;
 	struct err e;
 
@@ -217,9 +161,15 @@ static void tell_missing(const struct block_list *l, const struct cidr *net)
 		err_set(&e, ENOENT,
 			"%s itself is not on the %s: it is covered by %s; `sluice %s del %s` "
 			"removes that",
-			text, title(l), by_text, l->name, by_text);
+			text, lists_title(l), by_text, l->name, by_text);
+	} else if (strcmp(l->name, "block") == 0 && named_covering(g, &net->addr, feed, &by.net) &&
+		   by.net.prefix <= net->prefix) {
+		err_set(&e, ENOENT,
+			"%s is not on the blocklist itself: feed %s names %s; `sluice allow add "
+			"%s` lets it in",
+			text, feed, cidr_format(&by.net, by_text), text);
 	} else {
-		err_set(&e, ENOENT, "%s is not on the %s", text, title(l));
+		err_set(&e, ENOENT, "%s is not on the %s", text, lists_title(l));
 	}
 	ctl_fail(&e);
 }
@@ -230,12 +180,11 @@ static int run_del(const struct list_words *w, const struct gate *g, const struc
 	char text[ADDR_TEXT + 4];
 	int missing = 0;
 
-	(void)g;
 	for (int i = 0; i < w->n_args; i++) {
 		int rc = block_del(l, &w->nets[i].net, e);
 
 		if (rc == -ENOENT) {
-			tell_missing(l, &w->nets[i].net);
+			tell_missing(g, l, &w->nets[i].net);
 			missing++;
 			continue;
 		}
@@ -249,58 +198,17 @@ static int run_del(const struct list_words *w, const struct gate *g, const struc
 
 /* ---- list ----------------------------------------------------------------------------- */
 
-/* By hand, because a list may have a million entries and none of its texts needs escaping. */
-static void print_json(const struct block_list *l, const struct block_entry *entries, size_t n,
-		       __u64 now)
-{
-	char text[ADDR_TEXT + 4], reason[24];
-
-	printf("{\"list\": \"%s\", \"entries\": [", l->name);
-	for (size_t i = 0; i < n; i++) {
-		const struct sluice_listed *v = &entries[i].value;
-		bool expired = block_expired(v, now);
-
-		printf("%s\n  {\"net\": \"%s\", \"reason\": \"%s\", \"expired\": %s, "
-		       "\"seconds_left\": ",
-		       i ? "," : "", cidr_format(&entries[i].net, text),
-		       format_reason(v->reason, reason), expired ? "true" : "false");
-		if (!v->expires_ns)
-			printf("null}");
-		else
-			printf("%.3f}", expired ? 0.0 : (double)(v->expires_ns - now) / 1e9);
-	}
-	printf("%s]}\n", n ? "\n" : "");
-}
-
-static void print_list(const struct block_entry *entries, size_t n, __u64 now)
-{
-	char text[ADDR_TEXT + 4], time[LISTS_VALUE], reason[24];
-
-	for (size_t i = 0; i < n; i++) {
-		format_time(&entries[i].value, now, time);
-		printf("%-24s  %-10s  %s\n", cidr_format(&entries[i].net, text), time,
-		       format_reason(entries[i].value.reason, reason));
-	}
-}
-
 static int run_list(const struct list_words *w, const struct gate *g, const struct block_list *l,
 		    struct err *e)
 {
-	struct block_entry *entries;
-	size_t n;
-	int rc = block_read(l, &entries, &n, e);
+	return w->name ? named_list(w->name, w->json, e) : lists_print(g, l, w->json, e);
+}
 
-	(void)g;
-	if (rc)
-		return rc;
-	if (w->json)
-		print_json(l, entries, n, block_now());
-	else if (n == 0)
-		printf("the %s is empty\n", title(l));
-	else
-		print_list(entries, n, block_now());
-	free(entries);
-	return 0;
+static int run_feeds(const struct list_words *w, const struct gate *g, const struct block_list *l,
+		     struct err *e)
+{
+	(void)l;
+	return named_print(g, w->json, e);
 }
 
 /* ---- import, flush -------------------------------------------------------------------- */
@@ -311,6 +219,8 @@ static int run_import(const struct list_words *w, const struct gate *g, const st
 	struct lists_import i = {
 		.paths = w->args,
 		.n_paths = w->n_args,
+		.name = w->name,
+		.valued = w->reason_given || w->ttl_ms,
 		.skip_bad = w->skip_bad,
 		.force = w->force,
 	};
@@ -355,7 +265,7 @@ static int confirm(const struct list_words *w, const struct block_list *l, struc
 	free(entries);
 	if (chosen == 0)
 		return 0;
-	fprintf(stderr, "Remove %zu entries from the %s? [y/N] ", chosen, title(l));
+	fprintf(stderr, "Remove %zu entries from the %s? [y/N] ", chosen, lists_title(l));
 	if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
 		return 0;
 	return err_set(e, ECANCELED, "nothing was removed");
@@ -366,16 +276,17 @@ static int run_flush(const struct list_words *w, const struct gate *g, const str
 {
 	struct block_entry *entries;
 	size_t n, chosen;
-	int rc = confirm(w, l, e);
+	int rc = w->name ? 0 : confirm(w, l, e);
 
-	(void)g;
 	rc = rc ? rc : ctl_lock(e); /* not while somebody thinks about the answer */
+	if (rc == 0 && w->name)
+		return named_flush(g, w->name, e);
 	rc = rc ? rc : choose(w, l, &entries, &n, &chosen, e);
 	if (rc)
 		return rc;
 	rc = block_del_many(l, entries, chosen, e);
 	if (rc == 0)
-		printf("%zu removed from the %s, %zu stay\n", chosen, title(l), n - chosen);
+		printf("%zu removed from the %s, %zu stay\n", chosen, lists_title(l), n - chosen);
 	free(entries);
 	return rc;
 }
@@ -385,9 +296,10 @@ static int run_flush(const struct list_words *w, const struct gate *g, const str
 static const struct verb verbs[] = {
 	{"add", run_add, "trf", "an address or prefix", .takes_nets = true, .locked = true},
 	{"del", run_del, "", "an address or prefix", .takes_nets = true, .locked = true},
-	{"list", run_list, "j", NULL, .locked = false},
-	{"import", run_import, "trfs", "a file (- is stdin)", .block_only = true, .locked = true},
-	{"flush", run_flush, "ery", NULL, .block_only = true},
+	{"list", run_list, "jn", NULL, .locked = false},
+	{"feeds", run_feeds, "j", NULL, .block_only = true},
+	{"import", run_import, "trfsnw", "a file (- is stdin)", .block_only = true, .locked = true},
+	{"flush", run_flush, "eryn", NULL, .block_only = true},
 };
 
 static const struct option options[] = {
@@ -398,6 +310,8 @@ static const struct option options[] = {
 	{"skip-bad", no_argument, NULL, 's'},
 	{"expired", no_argument, NULL, 'e'},
 	{"yes", no_argument, NULL, 'y'},
+	{"name", required_argument, NULL, 'n'},
+	{"watch", no_argument, NULL, 'w'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -431,6 +345,15 @@ static int take_reason(struct list_words *w, const char *text)
 	return ctl_usage("no such reason: %s; one of %s", text, names);
 }
 
+static int take_name(struct list_words *w, const char *text)
+{
+	w->name = text;
+	if (feeds_name_valid(text))
+		return CTL_OK;
+	return ctl_usage("not a feed's name: %s; up to %d letters, digits, - and _", text,
+			 FEEDS_NAME - 1);
+}
+
 static int take_option(struct list_words *w, int opt, const char *text)
 {
 	switch (opt) {
@@ -453,6 +376,11 @@ static int take_option(struct list_words *w, int opt, const char *text)
 	case 'y':
 		w->yes = true;
 		break;
+	case 'n':
+		return take_name(w, text);
+	case 'w':
+		w->watch = true;
+		break;
 	case 'h':
 		return CTL_HELP;
 	default:
@@ -469,6 +397,18 @@ static const char *option_name(char letter)
 	return "?";
 }
 
+/* Words that are right alone. */
+static int check_together(const struct list_words *w, const struct verb *verb)
+{
+	if (w->name && (w->ttl_ms || w->reason_given || w->expired))
+		return ctl_usage("%s --name is about a whole feed: no --ttl, --reason or --expired",
+				 verb->name);
+	for (int i = 0; w->watch && i < w->n_args; i++)
+		if (strcmp(w->args[i], "-") == 0)
+			return ctl_usage("--watch needs files; stdin (-) is read once");
+	return CTL_OK;
+}
+
 /* Fills w and *verb from the command line; given: the letters of its options. */
 static int parse_words(int argc, char **argv, struct list_words *w, const struct verb **verb)
 {
@@ -477,7 +417,7 @@ static int parse_words(int argc, char **argv, struct list_words *w, const struct
 	size_t n = 0;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "t:r:jfseyh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "t:r:jfseyn:wh", options, NULL)) != -1) {
 		int rc = take_option(w, opt, optarg);
 
 		if (rc != CTL_OK)
@@ -491,7 +431,7 @@ static int parse_words(int argc, char **argv, struct list_words *w, const struct
 	if (!*verb)
 		return ctl_usage("no such word after %s: %s", list, argv[optind]);
 	for (n = 0; given[n]; n++)
-		if (!strchr((*verb)->options, given[n]))
+		if (!strchr((*verb)->options, given[n]) || (given[n] == 'n' && !w->is_block))
 			return ctl_usage("%s %s takes no --%s", list, (*verb)->name,
 					 option_name(given[n]));
 	w->args = argv + optind + 1;
@@ -500,7 +440,7 @@ static int parse_words(int argc, char **argv, struct list_words *w, const struct
 		return ctl_usage("%s %s needs %s", list, (*verb)->name, (*verb)->needs);
 	if (!(*verb)->needs && w->n_args)
 		return ctl_usage("unexpected word: %s", w->args[0]);
-	return CTL_OK;
+	return check_together(w, *verb);
 }
 
 static int run(const struct verb *verb, const struct list_words *w, struct err *e)
@@ -518,18 +458,40 @@ static int run(const struct verb *verb, const struct list_words *w, struct err *
 	return rc;
 }
 
+static int run_told(const struct verb *verb, const struct list_words *w)
+{
+	struct err e;
+
+	if (run(verb, w, &e) == 0)
+		return CTL_OK;
+	return e.text[0] ? ctl_fail(&e) : CTL_FAIL;
+}
+
+struct watched {
+	const struct verb *verb;
+	const struct list_words *words;
+};
+
+static int run_watched(const void *arg)
+{
+	const struct watched *w = arg;
+
+	return run_told(w->verb, w->words);
+}
+
 static int lists(int argc, char **argv, bool is_block)
 {
 	struct list_words w = {.is_block = is_block};
 	const struct verb *verb = NULL;
-	struct err e;
 	int rc = parse_words(argc, argv, &w, &verb);
 
 	if (rc == CTL_OK && verb->takes_nets)
 		rc = parse_nets(&w);
 	chatter_catch();
-	if (rc == CTL_OK && run(verb, &w, &e) != 0)
-		rc = e.text[0] ? ctl_fail(&e) : CTL_FAIL;
+	if (rc == CTL_OK && w.watch)
+		rc = watch_files(w.args, w.n_args, run_watched, &(struct watched){verb, &w});
+	else if (rc == CTL_OK)
+		rc = run_told(verb, &w);
 	free(w.nets);
 	return rc;
 }

@@ -85,6 +85,13 @@ static const char *pin_path(const char *name, char buf[PATH])
 	return buf;
 }
 
+bool feeds_known(const char *name)
+{
+	char path[PATH];
+
+	return access(pin_path(name, path), F_OK) == 0;
+}
+
 /* ---- remembering ---------------------------------------------------------------------- */
 
 static size_t remembered_bytes(const struct feed *f)
@@ -418,10 +425,10 @@ int feeds_remove(const struct gate *g, const char *name, struct err *e)
 	char path[PATH];
 	int rc;
 
-	if (access(pin_path(name, path), F_OK) != 0)
+	if (!feeds_known(name))
 		return -ENOENT;
 	rc = install(g, name, NULL, e);
-	if (rc == 0 && unlink(path) != 0)
+	if (rc == 0 && unlink(pin_path(name, path)) != 0)
 		rc = err_set(e, errno, "cannot remove %s: %s", path, strerror(errno));
 	return rc;
 }

@@ -36,6 +36,7 @@ struct feeds {
 
 /* Letters, digits, - and _. */
 bool feeds_name_valid(const char *name);
+bool feeds_known(const char *name);
 
 int feeds_list(const struct gate *g, struct feeds *out, struct err *e);
 
