@@ -187,6 +187,14 @@ static void sources_on_the_lists(void **unused)
 		{"block fd83::100,allow fd83::/48", true, SLUICE_R_forward},
 		{"block 10.83.0.100,allow 10.0.0.0/8 expired", false, SLUICE_R_block},
 		{"allow 10.83.0.100", false, SLUICE_R_forward},
+		{"feed 10.83.0.0/24", false, SLUICE_R_feed},
+		{"feed 10.83.0.99,feed 10.83.0.101", false, SLUICE_R_forward},
+		{"feed fd83::/64", true, SLUICE_R_feed},
+		{"feed fd83::99", true, SLUICE_R_forward},
+		{"feed 10.83.0.100,block 10.83.0.100", false, SLUICE_R_feed},
+		{"feed 10.83.0.99,block 10.83.0.100", false, SLUICE_R_block},
+		{"feed 10.83.0.100,allow 10.0.0.0/8", false, SLUICE_R_forward},
+		{"feed fd83::100,allow fd83::100 expired", true, SLUICE_R_feed},
 		/* As deep as the gate looks, and one level deeper. */
 		{"block 10.83.0.100 expired,block 10.83.0.96/27 expired,"
 		 "block 10.83.0.64/26 expired,block 10.83.0.0/24",

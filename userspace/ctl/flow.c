@@ -18,6 +18,7 @@
 
 #include "ctl/ctl.h"
 #include "ctl/lists.h"
+#include "ctl/named.h"
 #include "ctl/status.h"
 #include "l4/chatter.h"
 #include "l4/conns.h"
@@ -30,8 +31,9 @@ static void ask_lists(const struct gate *g, const struct sluice_flow *flow, stru
 	struct block_list block = block_of(g), allow = block_allow_of(g);
 	__u64 now = block_now();
 
+	a->named = feeds_hold(g, &flow->src);
 	a->blocked = block_listed(&block, &flow->src, now, &a->block);
-	a->allowed = a->blocked && block_listed(&allow, &flow->src, now, &a->allow);
+	a->allowed = (a->named || a->blocked) && block_listed(&allow, &flow->src, now, &a->allow);
 }
 
 static void ask_service(const struct gate *g, const struct sluice_flow *flow, struct flow_answer *a)
@@ -108,6 +110,8 @@ static int ask_backend(const struct gate *g, const struct sluice_flow *flow, str
 
 static enum sluice_reason decide(const struct sluice_flow *flow, const struct flow_answer *a)
 {
+	if (a->named && !a->allowed)
+		return SLUICE_R_feed;
 	if (a->blocked && !a->allowed)
 		return SLUICE_R_block;
 	if (!a->service.id)
@@ -152,17 +156,31 @@ static const char *kind_name(const struct sluice_service *s)
 	return s->kind == SLUICE_L4 ? "l4" : "l7";
 }
 
-static void print_lists(const struct flow_answer *a)
+static void print_feed(const struct gate *g, const struct sluice_flow *flow)
+{
+	char name[FEEDS_NAME], text[ADDR_TEXT + 4];
+	struct cidr net;
+
+	if (named_covering(g, &flow->src, name, &net))
+		printf("lists    feed %s names %s\n", name, cidr_format(&net, text));
+	else
+		puts("lists    a feed names the source");
+}
+
+static void print_lists(const struct gate *g, const struct sluice_flow *flow,
+			const struct flow_answer *a)
 {
 	char net[ADDR_TEXT + 4], value[LISTS_VALUE];
+	const char *label = a->named ? "" : "lists";
 	__u64 now = block_now();
 
-	if (!a->blocked) {
-		puts("lists    the source is not on the blocklist");
-		return;
-	}
-	printf("lists    on the blocklist: %s, %s\n", cidr_format(&a->block.net, net),
-	       lists_value(&a->block.value, now, value));
+	if (a->named)
+		print_feed(g, flow);
+	if (!a->blocked)
+		printf("%-8s the source is not on the blocklist\n", label);
+	else
+		printf("%-8s on the blocklist: %s, %s\n", label, cidr_format(&a->block.net, net),
+		       lists_value(&a->block.value, now, value));
 	if (a->allowed)
 		printf("         on the allow list, which wins: %s, %s\n",
 		       cidr_format(&a->allow.net, net), lists_value(&a->allow.value, now, value));
@@ -209,7 +227,7 @@ static void print_human(const struct gate *g, const struct sluice_flow *flow,
 		puts("service  none there; `sluice status` shows those there are");
 	if (a->service.kind == SLUICE_L4)
 		print_backend(g, a);
-	print_lists(a);
+	print_lists(g, flow, a);
 	printf("verdict  %s %s: %s\n", status_reasons[a->reason].action,
 	       status_reasons[a->reason].name, status_reasons[a->reason].sentence);
 }
@@ -235,6 +253,19 @@ static json_t *entry_json(bool listed, const struct block_entry *entry)
 	left = expires ? json_real(expires > now ? (double)(expires - now) / 1e9 : 0) : json_null();
 	return json_pack("{s:s, s:s, s:o}", "net", cidr_format(&entry->net, net), "reason",
 			 reason ? reason : "unknown", "seconds_left", left);
+}
+
+static json_t *feed_json(const struct gate *g, const struct sluice_flow *flow,
+			 const struct flow_answer *a)
+{
+	char name[FEEDS_NAME], text[ADDR_TEXT + 4];
+	struct cidr net;
+
+	if (!a->named)
+		return json_null();
+	if (!named_covering(g, &flow->src, name, &net))
+		return json_object(); /* imported, and its name gone this moment */
+	return json_pack("{s:s, s:s}", "name", name, "net", cidr_format(&net, text));
 }
 
 static json_t *service_json(const struct gate *g, const struct flow_answer *a)
@@ -277,13 +308,13 @@ static int print_json(const struct gate *g, const struct sluice_flow *flow,
 		      const struct flow_answer *a, struct err *e)
 {
 	json_t *root = json_pack(
-		"{s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "source",
+		"{s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "source",
 		endpoint_json(&flow->src, flow->sport), "destination",
 		endpoint_json(&flow->dst, flow->dport), "proto", proto_name(flow->proto), "reason",
-		status_reasons[a->reason].name, "action", status_reasons[a->reason].action, "block",
-		entry_json(a->blocked, &a->block), "allow", entry_json(a->allowed, &a->allow),
-		"service", service_json(g, a), "backend", backend_json(g, a), "connection",
-		connection_json(a), "maglev", maglev_json(g, a));
+		status_reasons[a->reason].name, "action", status_reasons[a->reason].action, "feed",
+		feed_json(g, flow, a), "block", entry_json(a->blocked, &a->block), "allow",
+		entry_json(a->allowed, &a->allow), "service", service_json(g, a), "backend",
+		backend_json(g, a), "connection", connection_json(a), "maglev", maglev_json(g, a));
 	int rc = 0;
 
 	if (!root || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)

@@ -16,7 +16,8 @@ struct flow_answer {
 	/* Where the gate stops; `forward` stands for all that comes after the choice of a
 	 * backend (its route, its neighbour, the packet's size). */
 	enum sluice_reason reason;
-	bool blocked, allowed; /* by the lists; allowed is known only when blocked */
+	bool named;            /* by a feed */
+	bool blocked, allowed; /* by the lists; allowed is known only when named or blocked */
 	struct block_entry block, allow;
 	struct sluice_service service; /* id 0: none. All below is for l4 alone */
 	enum flow_conn conn;

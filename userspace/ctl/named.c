@@ -127,6 +127,11 @@ static void print_table(const struct feeds *feeds)
 	for (unsigned i = 0; i < feeds->n; i++) {
 		const struct feeds_info *f = &feeds->feed[i];
 
+		if (f->foreign) {
+			printf("%-31s another version wrote it; import it anew, or flush it\n",
+			       f->name);
+			continue;
+		}
 		printf("%-31s %9zu %9zu %9s  %s ago\n", f->name, f->prefixes[0], f->prefixes[1],
 		       units_format_bytes(f->bytes, memory), age(f->imported, ago));
 	}

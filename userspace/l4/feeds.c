@@ -304,14 +304,18 @@ static int list_one(struct feeds *out, const char *name, struct err *e)
 
 	if (rc == -ENOENT)
 		return 0; /* removed meanwhile */
-	if (rc)
+	if (rc && rc != -EPROTO)
 		return read_failed(name, rc, e);
-	h = v.at;
-	*info = (struct feeds_info){.imported = (time_t)h->imported,
-				    .prefixes = {h->prefixes[0], h->prefixes[1]},
-				    .bytes = pages(v.bytes)};
+	*info = (struct feeds_info){.foreign = rc == -EPROTO};
 	strcpy(info->name, name);
 	out->n++;
+	if (info->foreign)
+		return 0;
+	h = v.at;
+	info->imported = (time_t)h->imported;
+	info->prefixes[0] = h->prefixes[0];
+	info->prefixes[1] = h->prefixes[1];
+	info->bytes = pages(v.bytes);
 	view_close(&v);
 	return 0;
 }

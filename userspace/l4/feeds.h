@@ -26,6 +26,7 @@ struct feeds_info {
 	time_t imported;
 	size_t prefixes[2]; /* by family */
 	size_t bytes;       /* that remembering it takes */
+	bool foreign;       /* another version wrote it: nothing else is known of it */
 };
 
 struct feeds {
