@@ -2,7 +2,7 @@
 # For the guest's own tests: counting checks, and three hosts on real virtio NICs. The guest
 # itself is the balancer (eth0); client (eth1) and backend (eth2) are namespaces.
 PATH=$BUILD:$PATH
-passed=0 failed=0
+passed=0 failed=0 hosts= nics=
 
 check() { # "what is expected" COMMAND...
 	what=$1
@@ -30,7 +30,23 @@ says() { # PATTERN COMMAND...: its output has the pattern
 	}
 }
 
+# Everything that runs in the hosts ends, so that their NICs come back for the next group.
+hosts_end() {
+	for host in $hosts; do
+		eval "pid=\$$host"
+		ns=$(readlink "/proc/$pid/ns/net")
+		for p in /proc/[0-9]*; do
+			[ "$(readlink "$p/ns/net" 2>/dev/null)" != "$ns" ] || kill -9 "${p#/proc/}" 2>/dev/null || :
+		done
+	done
+	for nic in $nics; do
+		timeout 20 sh -c "until ip link show $nic >/dev/null 2>&1; do sleep 0.1; done"
+	done
+	ip addr flush dev eth0
+}
+
 finish() {
+	hosts_end
 	echo "$passed passed, $failed failed, 0 skipped"
 	[ "$failed" = 0 ]
 	exit
@@ -38,10 +54,12 @@ finish() {
 
 # A host: a process with its own network and mount namespace and its own bpffs.
 host_new() { # NAME NIC
+	rm -f "/run/host-$1"
 	unshare -n -m sh -c 'mount -t sysfs sysfs /sys && mount -t bpf bpf /sys/fs/bpf &&
 		: >/run/host-'"$1"' && exec sleep infinity' &
 	eval "$1=\$!"
 	until [ -e "/run/host-$1" ]; do sleep 0.05; done
+	hosts="$hosts $1" nics="$nics $2"
 	eval "ip link set $2 netns \$$1"
 }
 
