@@ -44,6 +44,7 @@ client)
 	;;
 balancer)
 	install_sluice
+	sysctl -qw net.ipv4.conf.lab0.forwarding=1 net.ipv6.conf.lab0.forwarding=1
 	cp /src/vagrant/balancer.conf /etc/sluice.conf
 	say "attaching natively to $(basename "$(readlink /sys/class/net/lab0/device/driver)")"
 	sluice attach lab0 -c /etc/sluice.conf
