@@ -29,20 +29,20 @@ LIST_MAP(block6, struct sluice_lpm6);
 LIST_MAP(allow4, struct sluice_lpm4);
 LIST_MAP(allow6, struct sluice_lpm6);
 
-/* What imported feeds name, all of them together: 0 IPv4, 1 IPv6. A new sieve is built beside
- * and swapped in whole. Written by `sluice block`; sluice_counters.sieves tells which there
- * are. */
+/* What imported feeds name, all of them together. A sieve is in slots that follow one another
+ * (sluice_counters.sieves tells which); a new one is built in others, and then pointed at, so
+ * that no packet sees a mixed one. Written by `sluice block`; full: refused. */
 struct sieve {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE); /* of any length; lines are aligned */
+	__uint(max_entries, SLUICE_SIEVE_CHUNK);
+	__uint(map_flags, BPF_F_MMAPABLE); /* lines are aligned, too */
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(union sluice_sieve_line));
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 2);
+	__uint(max_entries, SLUICE_SIEVE_CHUNKS);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__array(values, struct sieve);

@@ -186,8 +186,9 @@ struct sluice_counters {
 	__u64 window_entries;
 	__u64 icmp_start_ns; /* the window of ICMP errors sent, likewise */
 	__u64 icmp_sent;
-	/* Written by whoever writes the map sieves: bit 0, there is one of IPv4; bit 1, of IPv6. */
-	__u64 sieves;
+	/* Written by whoever writes the map sieves: where the sieves of IPv4 and IPv6 are, as first
+	 * slot << 16 | number of slots. 0: there is none. */
+	__u32 sieves[2];
 	__u64 pad[3];
 };
 

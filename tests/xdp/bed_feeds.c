@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "l4/feeds.h"
-#include "l4/sieve.h"
+#include "l4/sieves.h"
 
 static struct feed named;
 static struct err err;
@@ -24,7 +23,7 @@ void bed_sieve(const struct sieve *s)
 {
 	struct gate gate = {.sieves = bed_map("sieves"), .counters = bed_map("counters")};
 
-	must(feeds_swap(&gate, s, &err) == 0);
+	must(sieves_swap(&gate, s, &err) == 0);
 }
 
 void bed_feed(const char *line)

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "l4/feeds.h"
+#include "l4/sieves.h"
 #include "typed.h"
 
 #define PINS "/sys/fs/bpf/sluice/"
@@ -25,18 +26,20 @@ static bool held(const char *text)
 	struct sluice_addr addr;
 
 	assert_true(addr_parse(&addr, text));
-	return feeds_hold(&typed.gate, &addr);
+	return sieves_hold(&typed.gate, &addr);
 }
 
 /* What each CPU's packets are told: bit 0, there are feeds of IPv4; bit 1, of IPv6. */
-static uint64_t announced(void)
+static unsigned announced(void)
 {
 	static struct sluice_counters cpu;
-	uint64_t there = 0;
+	unsigned there = 0;
 
 	for (__u32 i = 0; bpf_map_lookup_elem(typed.gate.counters, &i, &cpu) == 0; i++) {
-		assert_true(i == 0 || cpu.sieves == there);
-		there = cpu.sieves;
+		unsigned now = (cpu.sieves[0] != 0) | (cpu.sieves[1] != 0) << 1;
+
+		assert_true(i == 0 || now == there);
+		there = now;
 	}
 	return there;
 }
@@ -57,7 +60,7 @@ static void test_a_feed_is_made(void **unused)
 	(void)unused;
 	typed_works("sluice block import --name drop /mnt/drop.txt");
 	typed_shows("4 lines name 4 entries, which make 3 IPv4 and 1 IPv6 prefixes\n"
-		    "feed drop: new; the gate's feeds take 4.0 MiB, in ");
+		    "feed drop: new; the gate's feeds take 2.0 MiB, in ");
 	assert_true(held("10.0.0.0") && held("10.0.0.255") && held("10.1.0.2"));
 	assert_true(held("2001:db8::1"));
 	assert_false(held("10.0.1.0") || held("10.1.0.3") || held("2001:db9::1"));
@@ -238,7 +241,7 @@ static void test_feeds_are_listed(void **unused)
 	typed_shows("FEED                                 IPV4      IPV6    MEMORY  IMPORTED\n"
 		    "drop                                    3         1   4.0 KiB  ");
 	typed_shows("\nother                                   2         0   4.0 KiB  ");
-	typed_shows("at the gate, together: 4.0 MiB for IPv4, ");
+	typed_shows("at the gate, together: 1.0 MiB for IPv4, ");
 	typed_works("sluice block feeds --json");
 	root = json_loads(typed.out, 0, NULL);
 	assert_int_equal(json_unpack(root, "{s:[{s:s, s:I, s:I, s:I, s:I}, {}], s:{s:I, s:I}}",
@@ -249,7 +252,7 @@ static void test_feeds_are_listed(void **unused)
 	assert_string_equal(name, "drop");
 	assert_true(ipv4 == 3 && ipv6 == 1 && bytes == 4096);
 	assert_true(imported > time(NULL) - 300 && imported <= time(NULL));
-	assert_true(gate4 >= 4 << 20 && gate4 < 5 << 20 && gate6 > 0);
+	assert_true(gate4 == 1 << 20 && gate6 == 1 << 20);
 	json_decref(root);
 	typed_works("sluice block list --json");
 	root = json_loads(typed.out, 0, NULL);

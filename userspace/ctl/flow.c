@@ -22,6 +22,7 @@
 #include "ctl/status.h"
 #include "l4/chatter.h"
 #include "l4/conns.h"
+#include "l4/sieves.h"
 #include "sluice/flow_hash.h"
 
 /* ---- asking --------------------------------------------------------------------------- */
@@ -31,7 +32,7 @@ static void ask_lists(const struct gate *g, const struct sluice_flow *flow, stru
 	struct block_list block = block_of(g), allow = block_allow_of(g);
 	__u64 now = block_now();
 
-	a->named = feeds_hold(g, &flow->src);
+	a->named = sieves_hold(g, &flow->src);
 	a->blocked = block_listed(&block, &flow->src, now, &a->block);
 	a->allowed = (a->named || a->blocked) && block_listed(&allow, &flow->src, now, &a->allow);
 }

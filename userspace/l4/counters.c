@@ -130,7 +130,19 @@ int counters_filter(const struct gate *g, const __u64 *vips, const __u64 *l4)
 	return 0;
 }
 
-int counters_sieves(const struct gate *g, __u64 there)
+int counters_sieves(const struct gate *g, __u32 words[2])
+{
+	struct mapped m;
+	int rc = map_all(g, PROT_READ, &m);
+
+	if (rc)
+		return rc;
+	memcpy(words, m.cpus[0].sieves, sizeof(m.cpus[0].sieves)); /* all say the same */
+	unmap_all(&m);
+	return 0;
+}
+
+int counters_set_sieves(const struct gate *g, const __u32 words[2])
 {
 	struct mapped m;
 	int rc = map_all(g, PROT_READ | PROT_WRITE, &m);
@@ -138,7 +150,8 @@ int counters_sieves(const struct gate *g, __u64 there)
 	if (rc)
 		return rc;
 	for (__u32 cpu = 0; cpu < m.n; cpu++)
-		__atomic_store_n(&m.cpus[cpu].sieves, there, __ATOMIC_RELAXED);
+		for (int v6 = 0; v6 < 2; v6++)
+			__atomic_store_n(&m.cpus[cpu].sieves[v6], words[v6], __ATOMIC_RELEASE);
 	unmap_all(&m);
 	return 0;
 }

@@ -27,7 +27,8 @@ int counters_clear_service(const struct gate *g, __u32 id);
 int counters_filter(const struct gate *g, const __u64 *vips, const __u64 *l4);
 int counters_clear_backend(const struct gate *g, __u32 id);
 
-/* Tells the gate which slots of the map sieves are taken: bits by family. 0 or -errno. */
-int counters_sieves(const struct gate *g, __u64 there);
+/* Where the gate's sieves are, by family (sluice_counters.sieves). 0 or -errno. */
+int counters_sieves(const struct gate *g, __u32 words[2]);
+int counters_set_sieves(const struct gate *g, const __u32 words[2]);
 
 #endif

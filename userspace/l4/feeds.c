@@ -16,8 +16,7 @@
 
 #include <bpf/bpf.h>
 
-#include "l4/counters.h"
-#include "l4/sieve.h"
+#include "l4/sieves.h"
 
 #define PREFIX  "feed_"
 #define NEW_PIN SLUICE_PIN_DIR "/new-feed" /* no name of a feed */
@@ -40,8 +39,7 @@ struct range4 {
 /* All of an array map that may be mapped. */
 struct view {
 	void *at;
-	size_t bytes;   /* of the values */
-	size_t entries; /* so many */
+	size_t bytes; /* of the values */
 };
 
 static size_t pages(size_t bytes)
@@ -58,7 +56,6 @@ static int view_open(struct view *v, int fd, int prot)
 
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) != 0)
 		return -errno;
-	v->entries = info.max_entries;
 	v->bytes = (size_t)info.max_entries * info.value_size;
 	v->at = mmap(NULL, pages(v->bytes), prot, MAP_SHARED, fd, 0);
 	return v->at == MAP_FAILED ? -errno : 0;
@@ -204,90 +201,6 @@ int feeds_read(const char *name, struct feed *out, struct err *e)
 	return rc;
 }
 
-/* ---- the sieves ----------------------------------------------------------------------- */
-
-/* The map that a slot holds, 0 if none; the caller closes it. */
-static int open_sieve(const struct gate *g, __u32 family)
-{
-	__u32 id;
-	int fd;
-
-	if (bpf_map_lookup_elem(g->sieves, &family, &id) != 0)
-		return 0;
-	fd = bpf_map_get_fd_by_id(id);
-	return fd < 0 ? 0 : fd; /* swapped this moment, or not ours to see */
-}
-
-static int make_sieve(const struct sieve *s)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sieve", sizeof(__u32), sizeof(*s->lines),
-				(__u32)s->n, &opts);
-	struct view v;
-	int rc;
-
-	if (fd < 0)
-		return -errno;
-	rc = view_open(&v, fd, PROT_READ | PROT_WRITE);
-	if (rc) {
-		close(fd);
-		return rc;
-	}
-	memcpy(v.at, s->lines, v.bytes);
-	view_close(&v);
-	return fd;
-}
-
-/* Tells every CPU which sieves there are. */
-static int announce(const struct gate *g)
-{
-	__u64 there = 0;
-
-	for (__u32 family = 0; family < 2; family++) {
-		__u32 id;
-
-		if (bpf_map_lookup_elem(g->sieves, &family, &id) == 0)
-			there |= 1ULL << family;
-	}
-	return counters_sieves(g, there);
-}
-
-int feeds_swap(const struct gate *g, const struct sieve *s, struct err *e)
-{
-	__u32 family = s->v6;
-	int fd = s->n ? make_sieve(s) : 0, rc = fd < 0 ? fd : 0;
-
-	if (rc == 0 && fd)
-		rc = bpf_map_update_elem(g->sieves, &family, &fd, BPF_ANY) == 0 ? 0 : -errno;
-	else if (rc == 0 && bpf_map_delete_elem(g->sieves, &family) != 0 && errno != ENOENT)
-		rc = -errno;
-	if (fd > 0)
-		close(fd); /* the gate's map holds it now */
-	rc = rc ? rc : announce(g);
-	return rc ? err_set(e, -rc, "cannot give the gate %zu bytes of IPv%d feeds: %s",
-			    s->n * sizeof(*s->lines), s->v6 ? 6 : 4, strerror(-rc))
-		  : 0;
-}
-
-bool feeds_hold(const struct gate *g, const struct sluice_addr *addr)
-{
-	struct sieve s = {.v6 = !addr_is_v4(addr)};
-	int fd = open_sieve(g, s.v6);
-	bool holds = false;
-	struct view v;
-
-	if (!fd)
-		return false;
-	if (view_open(&v, fd, PROT_READ) == 0) {
-		s.lines = v.at;
-		s.n = v.entries;
-		holds = sieve_has(&s, addr);
-		view_close(&v);
-	}
-	close(fd);
-	return holds;
-}
-
 /* ---- listing -------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
@@ -320,27 +233,13 @@ static int list_one(struct feeds *out, const char *name, struct err *e)
 	return 0;
 }
 
-static size_t sieve_bytes(const struct gate *g, __u32 family)
-{
-	struct bpf_map_info info = {0};
-	__u32 len = sizeof(info);
-	int fd = open_sieve(g, family);
-
-	if (!fd)
-		return 0;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) != 0)
-		info.max_entries = 0;
-	close(fd);
-	return (size_t)info.max_entries * info.value_size;
-}
-
 int feeds_list(const struct gate *g, struct feeds *out, struct err *e)
 {
 	DIR *dir = opendir(SLUICE_PIN_DIR);
 	struct dirent *entry;
 	int rc = 0;
 
-	*out = (struct feeds){.sieve_bytes = {sieve_bytes(g, 0), sieve_bytes(g, 1)}};
+	*out = (struct feeds){.sieve_bytes = {sieves_bytes(g, false), sieves_bytes(g, true)}};
 	if (!dir)
 		return err_set(e, errno, "cannot open %s: %s", SLUICE_PIN_DIR, strerror(errno));
 	while (rc == 0 && (entry = readdir(dir)) != NULL) {
@@ -405,7 +304,7 @@ static int install(const struct gate *g, const char *name, const struct feed *f,
 	/* Both are there: from here on little can fail. */
 	rc = rc || !f ? rc : remember(f, e);
 	for (int v6 = 0; rc == 0 && v6 < 2; v6++)
-		rc = feeds_swap(g, &sieves[v6], e);
+		rc = sieves_swap(g, &sieves[v6], e);
 	sieve_fini(&sieves[0]);
 	sieve_fini(&sieves[1]);
 	return rc;

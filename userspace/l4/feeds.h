@@ -16,8 +16,6 @@
 #include "l4/feed.h"
 #include "l4/gate.h"
 
-struct sieve;
-
 #define FEEDS_MAX  64 /* one more is refused */
 #define FEEDS_NAME 32 /* with the NUL */
 
@@ -50,11 +48,5 @@ int feeds_put(const struct gate *g, const char *name, const struct feed *f, stru
 
 /* -ENOENT, without words: there is no such. */
 int feeds_remove(const struct gate *g, const char *name, struct err *e);
-
-/* Puts a sieve in place of the gate's, or takes it away if it is empty. */
-int feeds_swap(const struct gate *g, const struct sieve *s, struct err *e);
-
-/* Would the gate say that a feed names the address? It is asked of its own sieve. */
-bool feeds_hold(const struct gate *g, const struct sluice_addr *addr);
 
 #endif

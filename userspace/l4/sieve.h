@@ -2,9 +2,9 @@
 /*
  * A sieve (sluice/sieve.h) made of a feed, in memory; asked by the gate's own lines. Pure.
  *
- * Size: IPv4 4 MB, and then 4 bytes for each network of 256 addresses that is neither in it
- * nor out of it as a whole, 32 more if it holds several ranges. IPv6 16 bytes a prefix, and as
- * much for each marker.
+ * Size: IPv4 64 bytes for each network of 65536 addresses that holds any; where those are more
+ * than 28, 4 bytes for each network of 256 that is neither in it nor out of it as a whole, 32
+ * more if it holds several ranges. IPv6 8 bytes a prefix, and as much for each marker.
  */
 #ifndef L4_SIEVE_H
 #define L4_SIEVE_H
