@@ -22,22 +22,23 @@ static __always_inline const union sluice_sieve_line *sluice_sieve_line(sluice_s
 	return chunk ? bpf_map_lookup_elem(chunk, &at) : NULL;
 }
 
-/* A function of its own: where the lists are looked at is inlined in several places. */
-static __noinline int sieve_holds(const struct packet *p, sluice_sieve sieve)
+/* Global, so that the verifier walks its loops once and not from wherever they are called. */
+__noinline int sieve_holds6(sluice_sieve sieve, __u64 first, __u64 second)
 {
-	__u64 words[2];
-
-	if (!p->v6)
-		return sluice_sieve_has4(sieve, bpf_ntohl(p->flow.src.w[3]));
-	__builtin_memcpy(words, &p->flow.src, sizeof(words));
-	return sluice_sieve_has6(sieve, words[0], words[1]);
+	return sluice_sieve_has6(sieve, first, second);
 }
 
 static __always_inline bool sieve_names(const struct packet *p)
 {
 	sluice_sieve sieve = p->count->sieves[p->v6 & 1];
+	__u64 words[2];
 
-	return sieve && sieve_holds(p, sieve);
+	if (!sieve)
+		return false;
+	if (!p->v6)
+		return sluice_sieve_has4(sieve, bpf_ntohl(p->flow.src.w[3]));
+	__builtin_memcpy(words, &p->flow.src, sizeof(words));
+	return sieve_holds6(sieve, words[0], words[1]);
 }
 
 #endif
