@@ -40,19 +40,25 @@ static const struct command commands[] = {
 	 "-c FILE [--backends]\n"
 	 "  -c, --config FILE    the configuration\n"
 	 "  -b, --backends       print what hosts behind its l4 services must run\n"},
-	{"block", ctl_block, "the blocklist: add, del, list, import, flush",
+	{"block", ctl_block, "the blocklist: add, del, list, import, feeds, flush",
 	 "add CIDR... [--ttl TIME] [--reason NAME] [--force]\n"
 	 "       sluice block del CIDR...\n"
-	 "       sluice block list [--json]\n"
+	 "       sluice block list [--name FEED] [--json]\n"
+	 "       sluice block import [--name FEED] FILE... [--watch] [--skip-bad] [--force]\n"
 	 "       sluice block import FILE... [--ttl TIME] [--reason NAME] [--skip-bad] [--force]\n"
+	 "       sluice block feeds [--json]\n"
 	 "       sluice block flush [--expired] [--reason NAME] [--yes]\n"
+	 "       sluice block flush --name FEED\n"
 	 "  -t, --ttl TIME       until then: 30s, 10m, 2h, 7d; without it, forever\n"
 	 "  -r, --reason NAME    manual, abuse, scan, flood, feed or daemon; flush: only these\n"
+	 "  -n, --name FEED      import: the files are this feed from now on, whatever it was;\n"
+	 "                       list, flush: all of this feed\n"
+	 "  -w, --watch          import again whenever a file changes, until Ctrl-C\n"
 	 "  -f, --force          even if it blocks your own SSH session or the default gateway\n"
 	 "  -s, --skip-bad       import: leave wrong lines out instead of importing nothing\n"
 	 "  -e, --expired        flush: only entries whose time is over\n"
 	 "  -y, --yes            flush: do not ask\n"
-	 "  -j, --json           list: for programs\n"},
+	 "  -j, --json           list, feeds: for programs\n"},
 	{"allow", ctl_allow, "the allow list, which always wins: add, del, list",
 	 "add CIDR... [--ttl TIME] [--reason NAME]\n"
 	 "       sluice allow del CIDR...\n"

@@ -261,6 +261,29 @@ static void test_feeds_are_listed(void **unused)
 	json_decref(root);
 }
 
+static void test_status_tells_of_feeds(void **unused)
+{
+	json_int_t ipv4, bytes;
+	const char *name;
+	json_t *root;
+
+	(void)unused;
+	typed_works("sluice status");
+	typed_hides("feeds");
+	typed_works("sluice block import --name drop /mnt/drop.txt; "
+		    "sluice block import --name other /mnt/other.list");
+	typed_works("sluice status");
+	typed_shows("\nfeeds  2 with 5 IPv4 and 1 IPv6 prefixes, in 2.0 MiB\n");
+	typed_works("sluice status --json");
+	root = json_loads(typed.out, 0, NULL);
+	assert_int_equal(json_unpack(root, "{s:[{}, {s:s, s:I}], s:I}", "feeds", "name", &name,
+				     "ipv4", &ipv4, "feeds_gate_bytes", &bytes),
+			 0);
+	assert_string_equal(name, "other");
+	assert_true(ipv4 == 2 && bytes == 2 << 20);
+	json_decref(root);
+}
+
 static void test_a_feed_is_printed(void **unused)
 {
 	json_t *root;
@@ -355,6 +378,7 @@ int main(void)
 		SCENE(test_slips),
 		SCENE(test_a_bounded_number_of_feeds),
 		SCENE(test_feeds_are_listed),
+		SCENE(test_status_tells_of_feeds),
 		SCENE(test_a_feed_is_printed),
 		SCENE(test_who_names_an_address),
 		SCENE(test_a_cut_short_import_is_taken_up_again),

@@ -91,6 +91,7 @@ static int gather(struct status *s, const char *ifname, struct err *e)
 	rc = sync_read(&g, &s->state, e);
 	rc = rc ? rc : counters_read(&g, &s->counters, e);
 	rc = rc ? rc : conns_count(&g, s->flows, &s->conns, e);
+	rc = rc ? rc : feeds_list(&g, &s->feeds, e);
 	gate_close(&g);
 	if (rc)
 		return rc;
@@ -224,6 +225,22 @@ static void print_reasons(const struct status *s)
 	}
 }
 
+/* Each with its own numbers: `sluice block feeds`. */
+static void print_feeds(const struct feeds *feeds)
+{
+	size_t prefixes[2] = {0};
+	char memory[16];
+
+	if (feeds->n == 0)
+		return;
+	for (unsigned i = 0; i < feeds->n; i++)
+		for (int v6 = 0; v6 < 2; v6++)
+			prefixes[v6] += feeds->feed[i].prefixes[v6];
+	printf("\nfeeds  %u with %zu IPv4 and %zu IPv6 prefixes, in %s", feeds->n, prefixes[0],
+	       prefixes[1],
+	       units_format_bytes(feeds->sieve_bytes[0] + feeds->sieve_bytes[1], memory));
+}
+
 static void print_human(const struct status *s)
 {
 	char flows[8], made_for[8];
@@ -235,6 +252,7 @@ static void print_human(const struct status *s)
 	printf("\nlists ");
 	for (unsigned i = 0; i < STATUS_LISTS; i++)
 		printf(" %s %" PRIu64, s->lists[i].name, s->lists[i].entries);
+	print_feeds(&s->feeds);
 	printf("\nconnection table  %s of %s flows\n",
 	       units_format_count(s->conns.live + s->conns.stale, flows),
 	       units_format_count(s->conns.made_for, made_for));

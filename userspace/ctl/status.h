@@ -8,6 +8,7 @@
 #include "l4/attach.h"
 #include "l4/conns.h"
 #include "l4/counters.h"
+#include "l4/feeds.h"
 #include "l4/plan.h"
 
 #define STATUS_LISTS 4
@@ -24,6 +25,7 @@ struct status {
 	struct plan_state state;
 	struct counters_sum counters;
 	struct status_list lists[STATUS_LISTS];
+	struct feeds feeds;
 	struct conns_of_backend flows[SLUICE_MAX_BACKENDS];
 	struct conns_sum conns;
 	bool steering; /* connections of l7 services go to sluiced's sockets */

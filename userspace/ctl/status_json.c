@@ -179,6 +179,24 @@ static json_t *lists_json(const struct status *s, bool *oom)
 	return all;
 }
 
+static json_t *feeds_json(const struct status *s, bool *oom)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < s->feeds.n; i++) {
+		const struct feeds_info *f = &s->feeds.feed[i];
+		json_t *o = json_object();
+
+		put(o, "name", json_string(f->name), oom);
+		put(o, "ipv4", json_integer((json_int_t)f->prefixes[0]), oom);
+		put(o, "ipv6", json_integer((json_int_t)f->prefixes[1]), oom);
+		put(o, "bytes", json_integer((json_int_t)f->bytes), oom);
+		put(o, "imported", json_integer((json_int_t)f->imported), oom);
+		*oom |= json_array_append_new(list, o) != 0;
+	}
+	return list;
+}
+
 static json_t *decap_json(const struct status *s, bool *oom)
 {
 	json_t *list = json_array();
@@ -203,6 +221,9 @@ int status_print_json(const struct status *s, FILE *out, struct err *e)
 	put(root, "reasons", reasons_json(s, &oom), &oom);
 	put(root, "notices", notices_json(s, &oom), &oom);
 	put(root, "lists", lists_json(s, &oom), &oom);
+	put(root, "feeds", feeds_json(s, &oom), &oom);
+	put(root, "feeds_gate_bytes",
+	    json_integer((json_int_t)(s->feeds.sieve_bytes[0] + s->feeds.sieve_bytes[1])), &oom);
 	put(root, "connections_max", json_integer((json_int_t)s->conns.made_for), &oom);
 	put(root, "connections", json_integer((json_int_t)s->conns.live), &oom);
 	put(root, "connections_stale", json_integer((json_int_t)s->conns.stale), &oom);
