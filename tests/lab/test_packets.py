@@ -190,6 +190,9 @@ def test_what_does_not_fit_the_tunnels_path_is_counted(gate, wire, ether):
             wire.send(ether / packet / Raw(b'x' * 1400))
             c.awaits('forward')
             wire.send(ether / packet / Raw(b'x' * 1460))
+            c.awaits('too_big_told')
+            packet[IP].flags = 0
+            wire.send(ether / packet / Raw(b'x' * 1460))
             c.awaits('too_big')
     finally:
         for ip, backend in routes:
