@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * The packet that goes through the corridor, and its one way out: every verdict is counted
- * under its reason, and dropped packets are sampled into the event ring.
+ * under its reason, and dropped packets are sampled into the event ring; others only while
+ * somebody captures them.
  */
 #ifndef BPF_STATS_H
 #define BPF_STATS_H
@@ -18,7 +19,8 @@
 const volatile __u32 conn_rate = 100000; /* new connection entries per CPU and second */
 const volatile __u32 conn_buckets = 16;  /* of the connection table: a power of two */
 const volatile __u64 conn_seed = 1;
-const volatile __u32 event_every = 64; /* drops of a reason and CPU per event; 0 = no events */
+const volatile __u32 event_every = 64;  /* drops of a reason and CPU per event; 0 = no events */
+const volatile bool event_heads = true; /* bpf_probe_read_kernel is there */
 
 struct packet {
 	struct xdp_md *ctx;
@@ -88,13 +90,32 @@ static __always_inline void count_add(struct sluice_count *c, __u32 bytes)
 	c->bytes += bytes;
 }
 
-static __always_inline void event_emit(struct packet *p, __u32 reason)
+/* The frame's first bytes. A loop with a check for each would do without the helper, but costs
+ * the verifier a path for each length, at every call. */
+static __always_inline void event_head(const struct packet *p, struct sluice_event *e)
+{
+	void *at = packet_edge(p, data), *end = packet_edge(p, data_end);
+	__u64 n = end - at;
+
+	e->frame = n;
+	e->held = 0;
+	__builtin_memset(e->head, 0, sizeof(e->head));
+	if (!event_heads)
+		return;
+	asm volatile("" : "+r"(n)); /* one register for the check and the helper */
+	if (n > SLUICE_EVENT_HEAD)
+		n = SLUICE_EVENT_HEAD;
+	e->held = n;
+	bpf_probe_read_kernel(e->head, n, at);
+}
+
+static __noinline int event_emit(struct packet *p, __u32 reason)
 {
 	struct sluice_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
 	if (!e) {
 		notice(p, SLUICE_N_events_lost);
-		return;
+		return 0;
 	}
 	e->time_ns = bpf_ktime_get_boot_ns();
 	e->ifindex = p->ctx->ingress_ifindex;
@@ -102,7 +123,23 @@ static __always_inline void event_emit(struct packet *p, __u32 reason)
 	e->bytes = p->bytes;
 	e->backend = p->backend;
 	e->flow = p->flow;
+	event_head(p, e);
 	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+/* Of those that are not dropped, the ones that `sluice capture` has asked for. */
+static __always_inline bool event_asked(const struct packet *p, __u32 reason)
+{
+	return p->count->capture >> reason & 1 &&
+	       bpf_ktime_get_boot_ns() < p->count->capture_until_ns;
+}
+
+/* One of so many. */
+static __always_inline bool event_due(const struct packet *p, __u32 reason, int action)
+{
+	return event_every && (action == XDP_DROP || event_asked(p, reason)) &&
+	       (__u32)p->count->reasons[reason].packets % event_every == 0;
 }
 
 /* PASS, DROP or TX, by the table in reasons.h. */
@@ -129,7 +166,7 @@ static __always_inline int leave(struct packet *p, int why)
 	struct sluice_count *c = &p->count->reasons[reason];
 	int action = reason_action(p, reason);
 
-	if (event_every && action == XDP_DROP && (__u32)c->packets % event_every == 0)
+	if (event_due(p, reason, action))
 		event_emit(p, reason);
 	count_add(c, p->bytes);
 	if (action == XDP_DROP)

@@ -28,6 +28,7 @@
 #define SLUICE_MAX_WORKERS  256        /* listening sockets that steer spreads over */
 #define SLUICE_RING_SIZE    65537      /* default Maglev table size: prime, > 100 * backends */
 #define SLUICE_EVENTS_BYTES (1U << 18) /* event ring; a full ring drops the event, counted */
+#define SLUICE_EVENT_HEAD   128        /* bytes of a sampled frame that its event holds */
 #define SLUICE_FILTER_WORDS 256        /* 64 bits each; with more VIPs a filter lets more through */
 #define SLUICE_SLOTS        64         /* reason and notice slots, so that they can grow */
 
@@ -189,7 +190,11 @@ struct sluice_counters {
 	/* Written by whoever writes the map sieves: where the sieves of IPv4 and IPv6 are, as first
 	 * slot << 16 | number of slots. 0: there is none. */
 	__u32 sieves[2];
-	__u64 pad[3];
+	/* Written by `sluice capture` while it runs: reasons (bits) whose packets are sampled too,
+	 * though they are not dropped, and until when, so that a killed one does not go on. */
+	__u64 capture;
+	__u64 capture_until_ns; /* CLOCK_BOOTTIME */
+	__u64 pad[1];
 };
 
 /* One sampled packet, in the ring buffer `events`. */
@@ -197,9 +202,12 @@ struct sluice_event {
 	__u64 time_ns; /* CLOCK_BOOTTIME */
 	__u32 ifindex;
 	__u32 reason;
-	__u32 bytes;
+	__u32 bytes;   /* of the frame as it came in */
 	__u32 backend; /* 0 = none */
 	struct sluice_flow flow;
+	__u32 frame; /* bytes of the frame as it left, which may have lost or gained a tunnel */
+	__u32 held;  /* bytes of it in head; zeros follow. 0: the kernel lets nobody copy them */
+	__u8 head[SLUICE_EVENT_HEAD];
 };
 
 /* Element 0 of the array map `meta`: whose pins these are. */
@@ -221,7 +229,7 @@ SLUICE_SIZE(struct sluice_label, 44);
 SLUICE_SIZE(struct sluice_flow, 40);
 SLUICE_SIZE(struct sluice_conns, 64);
 SLUICE_SIZE(struct sluice_hop, 40);
-SLUICE_SIZE(struct sluice_event, 64);
+SLUICE_SIZE(struct sluice_event, 200);
 SLUICE_SIZE(struct sluice_meta, 24);
 _Static_assert(SLUICE_MAX_BACKENDS <= 1U << 16, "a connection's entry holds 16 bits of it");
 _Static_assert(sizeof(struct sluice_counters) % 64 == 0, "a cache line is shared between CPUs");

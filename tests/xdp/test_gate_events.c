@@ -3,6 +3,7 @@
  * never sampled. */
 #include "scene.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -43,6 +44,7 @@ static int setup(void **unused)
 		return -1;
 	read_events();
 	memset(bed.counters, 0, offsetof(struct sluice_counters, filter_vips));
+	bed.counters->capture = 0;
 	bed_empty_conns();
 	return 0;
 }
@@ -146,6 +148,74 @@ static void what_goes_on_is_not_sampled(void **unused)
 	assert_int_equal(n_events, 0);
 }
 
+/* Every length around the event's own, and every rest of a word: as much as the event holds, and
+ * nothing of what was in the ring before. */
+static void an_event_holds_the_frames_first_bytes(void **unused)
+{
+	static const uint8_t nothing[SLUICE_EVENT_HEAD];
+	char text[128];
+
+	(void)unused;
+	for (unsigned more = 0; more < SLUICE_EVENT_HEAD; more++) {
+		const struct sluice_event *e = &events[0];
+		uint32_t held;
+
+		snprintf(text, sizeof(text),
+			 "eth / ip4 127.0.0.1 > shop / tcp 1000 > 80 S / data %u", more);
+		send_times(text, EVERY);
+		read_events();
+		assert_int_equal(n_events, 1);
+		held = in.bytes < SLUICE_EVENT_HEAD ? in.bytes : SLUICE_EVENT_HEAD;
+		assert_int_equal(e->frame, in.bytes);
+		assert_int_equal(e->held, held);
+		assert_memory_equal(e->head, in.b, held);
+		assert_memory_equal(e->head + held, nothing, SLUICE_EVENT_HEAD - held);
+	}
+	assert_true(in.bytes > SLUICE_EVENT_HEAD);
+}
+
+static void capture(uint64_t reasons, int64_t for_ns)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	bed.counters->capture = reasons;
+	bed.counters->capture_until_ns = now.tv_sec * 1000000000ULL + now.tv_nsec + for_ns;
+}
+
+/* What a capture asks for is sampled as drops are: as it left, inside its tunnel. */
+static void a_capture_samples_what_goes_on_too(void **unused)
+{
+	const struct sluice_event *e = &events[0];
+
+	(void)unused;
+	capture(1ULL << SLUICE_R_forward | 1ULL << SLUICE_R_l7, 3600000000000);
+	send_times("eth / ip4 client > shop / tcp 1000 > 80 A / data 9", 2 * EVERY);
+	send_times("eth / ip4 client > shop / icmp4 8", 2 * EVERY);
+	read_events();
+	assert_int_equal(n_events, 2);
+	assert_int_equal(e->reason, SLUICE_R_forward);
+	assert_int_equal(e->backend, TO_B1);
+	assert_int_equal(e->bytes, 14 + 20 + 20 + 9);
+	assert_int_equal(e->frame, e->bytes + 20);
+	assert_int_equal(e->head[14 + 9], IPPROTO_IPIP);
+	send_times("eth / ip4 client > site / tcp 1000 > 443 A", EVERY);
+	read_events();
+	assert_int_equal(n_events, 1);
+	assert_int_equal(e->reason, SLUICE_R_l7);
+	assert_memory_equal(e->head, in.b, in.bytes);
+}
+
+/* One that was killed could not put an end to it. */
+static void a_capture_ends_by_itself(void **unused)
+{
+	(void)unused;
+	capture(1ULL << SLUICE_R_forward, -1);
+	send_times("eth / ip4 client > shop / tcp 1000 > 80 A", 2 * EVERY);
+	read_events();
+	assert_int_equal(n_events, 0);
+}
+
 /* Each event takes 8 bytes more than its own in the ring. */
 static void a_full_ring_loses_and_counts(void **unused)
 {
@@ -170,7 +240,10 @@ int main(void)
 		TEST(an_event_tells_the_packet),
 		TEST(no_backend_is_named_when_there_is_none),
 		TEST(an_event_of_a_blocked_packet_has_no_ports),
+		TEST(an_event_holds_the_frames_first_bytes),
 		TEST(what_goes_on_is_not_sampled),
+		TEST(a_capture_samples_what_goes_on_too),
+		TEST(a_capture_ends_by_itself),
 		TEST(a_full_ring_loses_and_counts),
 	};
 

@@ -137,6 +137,9 @@ struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
 		skel->rodata->conn_rate = t->conn_rate;
 		skel->rodata->event_every = t->event_every;
 	}
+	/* Not where the kernel is locked down for confidentiality. */
+	skel->rodata->event_heads =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_probe_read_kernel, NULL) == 1;
 	skel->rodata->conn_seed = pinned_seed();
 	skel->rodata->conn_buckets = conn_buckets(t);
 	bpf_map__set_max_entries(skel->maps.conns, conn_buckets(t));
