@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns: how a subcommand's complaint reaches the terminal, numbers that they take, and the
- * lock between two of them. */
+/* Owns: how a subcommand's complaint reaches the terminal, numbers that they take, how
+ * they are interrupted, and the lock between two of them. */
 #include "ctl/ctl.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/signalfd.h>
 
 int ctl_fail(const struct err *e)
 {
@@ -38,6 +40,17 @@ bool ctl_parse_count(uint64_t *out, const char *text)
 	errno = 0;
 	*out = strtoull(text, &end, 10);
 	return !errno && end != text && !*end && text[0] != '-' && *out;
+}
+
+int ctl_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 int ctl_lock(struct err *e)

@@ -33,6 +33,10 @@ int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A number from 1 on, and nothing else. */
 bool ctl_parse_count(uint64_t *out, const char *text);
 
+/* SIGINT and SIGTERM as a descriptor to poll: no moment in which one could be missed. -1 with
+ * errno. */
+int ctl_signals(void);
+
 /* One changer at a time: waits for another `sluice` that is at it. The lock goes with the
  * process. 0 or -errno. */
 int ctl_lock(struct err *e);

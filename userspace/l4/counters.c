@@ -155,3 +155,18 @@ int counters_set_sieves(const struct gate *g, const __u32 words[2])
 	unmap_all(&m);
 	return 0;
 }
+
+int counters_capture(const struct gate *g, __u64 reasons, __u64 until_ns)
+{
+	struct mapped m;
+	int rc = map_all(g, PROT_READ | PROT_WRITE, &m);
+
+	if (rc)
+		return rc;
+	for (__u32 cpu = 0; cpu < m.n; cpu++) {
+		__atomic_store_n(&m.cpus[cpu].capture_until_ns, until_ns, __ATOMIC_RELAXED);
+		__atomic_store_n(&m.cpus[cpu].capture, reasons, __ATOMIC_RELAXED);
+	}
+	unmap_all(&m);
+	return 0;
+}

@@ -31,4 +31,8 @@ int counters_clear_backend(const struct gate *g, __u32 id);
 int counters_sieves(const struct gate *g, __u32 words[2]);
 int counters_set_sieves(const struct gate *g, const __u32 words[2]);
 
+/* Asks the gate to sample packets with these reasons (bits) too, though they are not dropped,
+ * until then (CLOCK_BOOTTIME). 0 or -errno. */
+int counters_capture(const struct gate *g, __u64 reasons, __u64 until_ns);
+
 #endif
