@@ -40,8 +40,12 @@ SLUICE_SIEVE_INLINE int sluice_sieve_lists(const union sluice_sieve_line *line, 
 SLUICE_SIEVE_INLINE int sluice_sieve_bit(sluice_sieve sieve, __u32 map, __u32 addr)
 {
 	const union sluice_sieve_line *line = sluice_sieve_line(sieve, map >> 1);
+	__u32 word = (map & 1) << 3 | (addr >> 5 & 7);
 
-	return line && line->bits[(map & 1) << 3 | (addr >> 5 & 7)] >> (addr & 31) & 1;
+	/* Verifiers up to Linux 6.1 at least lose the bounds of a 32-bit `or`, so that the word's
+	 * number is bounded once more, where the compiler cannot see that it is. */
+	__asm__ volatile("" : "+r"(word));
+	return line && line->bits[word & 15] >> (addr & 31) & 1;
 }
 
 SLUICE_SIEVE_INLINE int sluice_sieve_leaf(sluice_sieve sieve, __u32 number, __u32 addr)
