@@ -91,6 +91,12 @@ static const struct command commands[] = {
 	 "[--count N] [--json]\n"
 	 "  -n, --count N        end after so many; without it, on Ctrl-C\n"
 	 "  -j, --json           one object on each line\n"},
+	{"capture", ctl_capture, "sampled packets with their verdict, for tcpdump and Wireshark",
+	 "[--reason NAME]... [-w FILE] [--count N]\n"
+	 "  -r, --reason NAME    these reasons alone, also of packets that are not dropped;\n"
+	 "                       `all`: every one. Without it, every reason to drop\n"
+	 "  -w, --write FILE     pcapng; `-` for stdout. Without it, in hex on the terminal\n"
+	 "  -c, --count N        end after so many; without it, on Ctrl-C\n"},
 	{"version", ctl_version, "this program, its libraries and the kernel", "\n"},
 };
 

@@ -65,5 +65,6 @@ int ctl_flow(int argc, char **argv);
 int ctl_flows(int argc, char **argv);
 int ctl_why(int argc, char **argv);
 int ctl_events(int argc, char **argv);
+int ctl_capture(int argc, char **argv);
 
 #endif
