@@ -87,6 +87,11 @@ static const struct command commands[] = {
 	 "[REASON] [--all] [--json]\n"
 	 "  -a, --all            those that never happened, too\n"
 	 "  -j, --json           for programs: exact numbers\n"},
+	{"top", ctl_top, "packets and bits in a second, by reason, service and source",
+	 "[-i SECONDS] [-n COUNT] [--json]\n"
+	 "  -i, --interval S     seconds between two looks (1)\n"
+	 "  -n, --count N        end after so many; without it, on Ctrl-C\n"
+	 "  -j, --json           one object on each line\n"},
 	{"events", ctl_events, "sampled dropped packets, as they happen",
 	 "[--count N] [--json]\n"
 	 "  -n, --count N        end after so many; without it, on Ctrl-C\n"

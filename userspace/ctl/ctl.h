@@ -66,5 +66,6 @@ int ctl_flows(int argc, char **argv);
 int ctl_why(int argc, char **argv);
 int ctl_events(int argc, char **argv);
 int ctl_capture(int argc, char **argv);
+int ctl_top(int argc, char **argv);
 
 #endif
