@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Watching and steering a running gate by hand, under live connections."""
 import json
+import shutil
 
 import pytest
-from lab import BACKENDS, VIP4, VIP6, request_on
+from lab import (BACKENDS, BALANCER4, BALANCER6, CLIENT4, VIP4, VIP6, await_until,
+                 request_on)
 
 
 def hold(lab, vip, sports):
@@ -75,3 +77,56 @@ def test_flows_are_those_of_the_clients(gate):
     assert {row['source'] for row in top} == {held[0][0].getsockname()[0],
                                               held[-1][0].getsockname()[0]}
     release(held)
+
+
+def test_top_shows_who_gets_how_much(gate):
+    look = gate.balancer.start('sluice', 'top', '-n', 1, '-i', 1, '--json')
+    while look.ended() is None:
+        gate.ask(VIP4)
+    said = json.loads(look.said())
+    assert said['reasons']['forward']['packets_per_second'] > 0
+    shop = next(s for s in said['services'] if s['name'] == 'shop')
+    parts = sum(b['packets_per_second'] for b in shop['backends'])
+    assert parts == pytest.approx(shop['packets_per_second'], rel=0.01)
+    assert shop['bits_per_second'] > 8 * 54 * shop['packets_per_second']
+
+
+@pytest.fixture
+def every_drop(gate, config):
+    """Every drop is a sample, and one in one of what a capture asks for."""
+    with open('examples/lab.conf', encoding='utf-8') as f:
+        text = f.read().replace('gate {', 'gate {\n\tevent_every = 1', 1)
+    gate.balancer.sluice('attach', 'eth0', '-c', config(text))
+    yield gate
+    gate.balancer.sluice('attach', 'eth0', '-c', 'examples/lab.conf')
+
+
+def capture(lab, path, send, *words):
+    """What tcpdump reads of a file with one packet; send() goes on until it is written."""
+    taking = lab.balancer.start('sluice', 'capture', '-c', 1, '-w', path, *words)
+
+    def taken():
+        send()
+        return taking.ended() is not None
+    await_until(taken, 'a packet is captured')
+    assert taking.ended() == 0, taking.said()
+    return lab.balancer.run('tcpdump', '-n', '-e', '-r', path).stdout
+
+
+@pytest.mark.skipif(not shutil.which('tcpdump', path='/usr/sbin:/usr/bin'),
+                    reason='tcpdump is not installed')
+def test_capture_of_drops_and_of_what_is_forwarded(every_drop, tmp_path):
+    lab, path = every_drop, tmp_path / 'one.pcapng'
+    lab.balancer.sluice('block', 'add', CLIENT4)
+    try:
+        said = capture(lab, path, lambda: lab.client.run('ping', '-c', '1', '-W', '0.01', VIP4,
+                                                         check=False))
+    finally:
+        lab.balancer.sluice('block', 'del', CLIENT4)
+    assert f'{CLIENT4} > {VIP4}: ICMP echo request' in said
+    assert b'DROP block: ' in path.read_bytes()
+    # Inside its tunnel, as it left.
+    said = capture(lab, path, lambda: lab.ask(VIP4), '--reason', 'forward')
+    assert f'{CLIENT4}.' in said and f' > {VIP4}.80' in said
+    assert BALANCER4 in said or BALANCER6 in said
+    assert b'TX forward: ' in path.read_bytes() and b'backend b' in path.read_bytes()
