@@ -14,6 +14,15 @@
 SLUICE_SIEVE_INLINE const union sluice_sieve_line *sluice_sieve_line(sluice_sieve sieve,
 								     __u32 number);
 
+/* An index within a line. It is cut to size here and not before the line was looked up: Linux
+ * 5.10 forgets what it knew of a number that was put on the stack meanwhile ("math between
+ * map_value pointer and register with unbounded min value"). */
+SLUICE_SIEVE_INLINE __u64 sluice_sieve_index(__u64 i, __u64 mask)
+{
+	__asm__ volatile("" : "+r"(i));
+	return i & mask;
+}
+
 /* Bits that are set. */
 SLUICE_SIEVE_INLINE __u32 sluice_sieve_count(__u64 x)
 {
@@ -55,7 +64,7 @@ SLUICE_SIEVE_INLINE int sluice_sieve_leaf(sluice_sieve sieve, __u32 number, __u3
 
 	if (!line)
 		return 0;
-	leaf = line->leaf[number & 15];
+	leaf = line->leaf[sluice_sieve_index(number, 15)];
 	if (leaf >> SLUICE_SIEVE_HOW)
 		return sluice_sieve_bit(sieve, leaf & SLUICE_SIEVE_BASE, addr);
 	addr &= 255;
@@ -72,7 +81,7 @@ SLUICE_SIEVE_INLINE int sluice_sieve_has4(sluice_sieve sieve, __u32 addr)
 
 	if (!line)
 		return 0;
-	root = &line->root[addr >> 22 & 3];
+	root = &line->root[sluice_sieve_index(addr >> 22, 3)];
 	some = root->some;
 	if (!(some >> net & 1))
 		return 0;
@@ -82,7 +91,7 @@ SLUICE_SIEVE_INLINE int sluice_sieve_has4(sluice_sieve sieve, __u32 addr)
 		return 0;
 	if (line->group[7] >> (32 + SLUICE_SIEVE_HOW) == SLUICE_SIEVE_LIST)
 		return sluice_sieve_lists(line, addr);
-	group = line->group[addr >> 13 & 7];
+	group = line->group[sluice_sieve_index(addr >> 13, 7)];
 	net = addr >> 8 & 31;
 	if (!(group >> net & 1))
 		return 0;
@@ -161,7 +170,7 @@ SLUICE_SIEVE_INLINE int sluice_sieve_has6(sluice_sieve sieve, __u64 first, __u64
 
 		if (!line)
 			return 0;
-		n = &line->node[at & 1];
+		n = &line->node[sluice_sieve_index(at, 1)];
 		place = sluice_sieve_place(n, first, second);
 		found = sluice_sieve_probe(sieve, &place);
 		if (found > 0)
