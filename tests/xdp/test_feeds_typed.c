@@ -121,7 +121,7 @@ static void test_what_becomes_a_feed(void **unused)
 	typed_works("seq 1001 | sed 's/.*/2001:db8:&::1/' >/mnt/big.example.netset");
 	typed_works("sluice block import /mnt/big.example.netset --ttl 1h");
 	typed_shows("block: 1001 new");
-	typed_works("sluice block flush");
+	typed_works("sluice block flush --yes");
 	typed_works("sluice block import /mnt/big.example.netset");
 	typed_shows("feed big_example: new");
 	typed_works("sluice block list");
