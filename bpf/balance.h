@@ -18,8 +18,8 @@ static __always_inline bool vip_likely(const struct packet *p)
 	return sluice_filter_has(p->count->filter_vips, sluice_filter_bit(&p->flow.dst, 0));
 }
 
-/* False: for sure not an l4 service's. */
-static __always_inline bool l4_likely(const struct packet *p)
+/* False: for sure of no service whose flows are in the connection table. */
+static __always_inline bool tracked_likely(const struct packet *p)
 {
 	const __u64 *filter = p->count->filter_l4;
 
@@ -88,70 +88,120 @@ static __always_inline struct sluice_conns *conn_bucket(const struct packet *p, 
 	return bpf_map_lookup_elem(&conns, &index);
 }
 
-/* Which way of a bucket an entry takes: the flow's own, an empty one, or the one that was used
- * longest ago; rank tells which kind it is. */
-struct conn_place {
-	__u32 second, way, rank;
-	__u16 age;
-};
-enum { PLACE_NONE, PLACE_OLDEST, PLACE_EMPTY, PLACE_OWN };
+/*
+ * Which way of its buckets a flow takes: its own, an empty one, that of a flow which has ended,
+ * or the one that was used longest ago. Each way has a score, whose low bits say where it is,
+ * the first bucket highest; the highest wins. No branch depends on a score, or the verifier
+ * would walk each course of the comparisons apart.
+ */
+#define PLACE_BITS   3
+#define PLACE_CLOSED (1ULL << 17) /* the age is below */
+#define PLACE_EMPTY  (1ULL << 18)
+#define PLACE_OWN    (1ULL << 19)
 
-static __always_inline void conn_rank(const struct packet *p, const struct sluice_conns *b,
-				      int second, struct conn_place *best)
+/* All ones if a's top bit is set, else 0. Without the barriers the compiler sees what it is for,
+ * and makes a branch of it. */
+static __always_inline __u64 mask_top(__u64 a)
 {
-	__u16 now = conn_stamp();
-
-	for (__u32 i = 0; i < SLUICE_CONN_WAYS; i++) {
-		__u64 word = b->way[i].word;
-		__u32 rank = PLACE_OLDEST;
-		__u16 age = now - (__u16)word;
-
-		if (!word)
-			rank = PLACE_EMPTY;
-		else if (sluice_conn_of(b->way[i].check, word) == p->hash)
-			rank = PLACE_OWN;
-		if (rank > best->rank ||
-		    (rank == PLACE_OLDEST && best->rank == rank && age > best->age))
-			*best = (struct conn_place){second, i, rank, age};
-	}
+	asm volatile("" : "+r"(a));
+	a = (__u64)((__s64)a >> 63);
+	asm volatile("" : "+r"(a));
+	return a;
 }
 
-static __noinline int conn_write(struct packet *p)
+/* All ones if a < b; neither has its top bit set. */
+static __always_inline __u64 mask_less(__u64 a, __u64 b)
 {
-	__u64 word = sluice_conn_word(p->backend, p->to->generation, conn_stamp());
-	struct conn_place best = {};
-	struct sluice_conn_keys *keys;
+	return mask_top(a - b);
+}
+
+static __always_inline __u64 mask_zero(__u64 a)
+{
+	return mask_top(~(a | -a));
+}
+
+static __always_inline __u64 conn_score(__u64 hash, const struct sluice_conn *c, __u16 now)
+{
+	__u64 word = c->word, age = sluice_conn_age(word, now);
+	__u64 long_ago = SLUICE_CONN_LINGER_MS + SLUICE_CONN_AHEAD * conn_step_ms;
+	__u64 closed = mask_less(long_ago, age * conn_step_ms) & mask_top(word << 32);
+
+	_Static_assert(SLUICE_CONN_CLOSING << 32 == 1ULL << 63, "the top bit");
+	return age | (closed & PLACE_CLOSED) | (mask_zero(word) & PLACE_EMPTY) |
+	       (mask_zero(sluice_conn_of(c->check, word) ^ hash) & PLACE_OWN);
+}
+
+/* A global function, which the verifier walks once and not for each way that leads here; so it
+ * takes numbers alone (Linux before 5.12), and returns one: bucket, way, evicted; < 0: none. */
+__noinline int conn_place(__u64 hash, __u64 word)
+{
+	__u64 best = 0;
 	struct sluice_conns *b;
-	__u32 index;
+	__u32 index, way;
 
 	for (int second = 0; second < 2; second++) {
-		b = conn_bucket(p, second);
-		if (b)
-			conn_rank(p, b, second, &best);
+		index = sluice_conn_bucket(hash, second, conn_buckets);
+		b = bpf_map_lookup_elem(&conns, &index);
+		for (__u32 i = 0; b && i < SLUICE_CONN_WAYS; i++) {
+			__u64 score = conn_score(hash, &b->way[i], (__u16)word) << PLACE_BITS;
+
+			score |= 7 - (second * SLUICE_CONN_WAYS + i);
+			best ^= (best ^ score) & mask_less(best, score);
+		}
 	}
-	index = sluice_conn_bucket(p->hash, best.second, conn_buckets);
+	way = 7 - (best & 7);
+	index = sluice_conn_bucket(hash, way / SLUICE_CONN_WAYS, conn_buckets);
 	b = bpf_map_lookup_elem(&conns, &index);
-	keys = bpf_map_lookup_elem(&conn_keys, &index);
-	if (!b || !keys)
-		return 0;
-	if (best.rank == PLACE_OLDEST)
+	if (!b)
+		return -1;
+	way &= SLUICE_CONN_WAYS - 1;
+	asm volatile("" : "+r"(way)); /* one register for the mask and both uses */
+	b->way[way].check = hash ^ sluice_conn_fold(word);
+	b->way[way].word = word;
+	return index << 3 | way << 1 | (best < PLACE_CLOSED << PLACE_BITS);
+}
+
+static __always_inline __u64 conn_word(const struct packet *p)
+{
+	__u64 word = sluice_conn_word(p->backend, p->to->generation, conn_stamp());
+
+	if (p->flow.proto == IPPROTO_UDP)
+		word |= SLUICE_CONN_UDP;
+	return p->closing ? word | SLUICE_CONN_CLOSING : word;
+}
+
+static __always_inline bool conn_write(struct packet *p)
+{
+	int place = conn_place(p->hash, conn_word(p));
+	__u32 index = (__u32)place >> 3, way = (__u32)place >> 1;
+	struct sluice_conn_keys *keys;
+
+	if (place < 0)
+		return false;
+	if (place & 1)
 		notice(p, SLUICE_N_conn_evicted);
-	best.way &= SLUICE_CONN_WAYS - 1;
-	keys->way[best.way] = p->flow;
-	b->way[best.way].check = p->hash ^ sluice_conn_fold(word);
-	b->way[best.way].word = word;
-	return 1;
+	keys = bpf_map_lookup_elem(&conn_keys, &index);
+	if (!keys)
+		return false;
+	way &= SLUICE_CONN_WAYS - 1;
+	asm volatile("" : "+r"(way));
+	keys->way[way] = p->flow;
+	return true;
 }
 
 /*
  * A flow enters the table on evidence that its client is there: a TCP packet that is more
- * than an opening SYN, or any UDP. Until then the Maglev table gives the same answer. RST
- * and quotes in ICMP errors make no entry. Neither RST nor FIN removes one: both can be
- * forged, and an entry left over costs only its place, which goes to the next who needs it.
+ * than an opening SYN, or any UDP. Until then the Maglev table gives the same answer, unless
+ * the service has its table changed meanwhile (`track = always` is for that). RST and quotes
+ * in ICMP errors make no entry. Neither RST nor FIN removes one: both can be forged. They mark
+ * it as closing, which changes nothing for the flow, and once it is silent its place is the
+ * first to go to another who needs it.
  */
-static __always_inline void conn_insert(struct packet *p)
+static __always_inline void conn_insert(struct packet *p, const struct sluice_service *s)
 {
-	if (p->syn || p->rst || p->quoted || !p->hash)
+	if (p->rst || p->quoted || !p->hash || s->track == SLUICE_TRACK_never)
+		return;
+	if (p->syn && s->track != SLUICE_TRACK_always)
 		return;
 	if (!conn_room(p) || !conn_write(p)) {
 		notice(p, SLUICE_N_conn_skipped);
@@ -160,18 +210,34 @@ static __always_inline void conn_insert(struct packet *p)
 	notice(p, SLUICE_N_conn_new);
 }
 
-/* Is it there, and its backend still the same one? Sets p->backend and p->to. */
+/* The entry as this packet leaves it: used just now; closing, or opened again by a SYN. */
+static __always_inline __u64 conn_renewed(const struct packet *p, __u64 word)
+{
+	word = (word & ~SLUICE_CONN_STAMP) | conn_stamp();
+	word |= (__u64)p->closing << 31;
+	return word & ~((__u64)p->syn << 31);
+}
+
+/* Is it there, and its backend still the same one? Sets p->backend and p->to. An entry that was
+ * used in this step of time is not written, nor can it have expired. */
 static __always_inline bool conn_take(struct packet *p, struct sluice_conn *conn, __u64 word)
 {
 	const struct sluice_backend *to = backend_find(sluice_conn_backend(word));
-	__u16 now = conn_stamp();
+	__u64 renewed = conn_renewed(p, word);
 
 	if (!to || to->generation != sluice_conn_generation(word)) {
 		p->conn_stale = 1;
 		return false;
 	}
-	if ((__u16)word != now)
-		conn->word = (word & ~SLUICE_CONN_STAMP) | now;
+	if (renewed != word) {
+		__u32 idle_ms = sluice_conn_idle_ms(word, (__u16)renewed, conn_step_ms);
+
+		if (sluice_conn_expired(word, idle_ms, to->udp_timeout_ms)) {
+			p->conn_expired = 1;
+			return false;
+		}
+		conn->word = renewed;
+	}
 	p->to = to;
 	p->backend = sluice_conn_backend(word);
 	p->service = to->service;
@@ -214,13 +280,26 @@ static __always_inline bool ring_find(struct packet *p, const struct sluice_serv
 	return p->to;
 }
 
+/* Why the flow's backend is not known. */
+static __always_inline void notice_new(struct packet *p, const struct sluice_service *s)
+{
+	if (s->track == SLUICE_TRACK_never)
+		notice(p, SLUICE_N_conn_untracked);
+	else if (p->conn_stale)
+		notice(p, SLUICE_N_conn_stale);
+	else if (p->conn_expired)
+		notice(p, SLUICE_N_conn_expired);
+	else
+		notice(p, SLUICE_N_conn_miss);
+}
+
 /* For a flow that is not in the connection table. Sets p->backend and p->to. */
 static __always_inline int backend_choose(struct packet *p, const struct sluice_service *s)
 {
-	notice(p, p->conn_stale ? SLUICE_N_conn_stale : SLUICE_N_conn_miss);
+	notice_new(p, s);
 	if (!ring_find(p, s))
 		return SLUICE_R_no_backend;
-	conn_insert(p);
+	conn_insert(p, s);
 	return NEXT;
 }
 

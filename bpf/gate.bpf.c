@@ -41,7 +41,7 @@ static __always_inline int serve(struct packet *p)
 
 	if (!vip_likely(p))
 		return SLUICE_R_no_service;
-	if (!p->first_fragment && l4_likely(p) && conn_find(p))
+	if (!p->first_fragment && tracked_likely(p) && conn_find(p))
 		return serve_known(p);
 	s = service_find(&p->flow);
 	if (!s)

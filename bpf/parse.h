@@ -38,6 +38,7 @@ struct tcp_start { /* RFC 9293 section 3.1, as far as it is read */
 	__u8 offset, flags;
 };
 
+#define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
@@ -229,6 +230,7 @@ static __always_inline int parse_l4(struct packet *p)
 		p->flow.dport = tcp->ports.dest;
 		p->syn = (tcp->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 		p->rst = (tcp->flags & TCP_RST) != 0;
+		p->closing = (tcp->flags & (TCP_FIN | TCP_RST)) != 0;
 	} else if (p->flow.proto == IPPROTO_UDP) {
 		struct ports *udp = packet_at(p, p->l4, struct ports);
 

@@ -19,6 +19,7 @@
 const volatile __u32 conn_rate = 100000; /* new connection entries per CPU and second */
 const volatile __u32 conn_buckets = 16;  /* of the connection table: a power of two */
 const volatile __u64 conn_seed = 1;
+const volatile __u32 conn_step_ms = 0;  /* one step of conn_stamp(); 0: nothing ever expires */
 const volatile __u32 event_every = 64;  /* drops of a reason and CPU per event; 0 = no events */
 const volatile bool event_heads = true; /* bpf_probe_read_kernel is there */
 
@@ -35,8 +36,10 @@ struct packet {
 	__u8 portless;       /* the reason why no port can be read of it; 0 = it can */
 	__u8 first_fragment; /* more fragments follow */
 	__u8 syn, rst;       /* TCP: SYN without ACK; RST */
+	__u8 closing;        /* TCP: FIN or RST */
 	__u8 quoted;         /* flow is not the packet's own: an ICMP error quotes it */
 	__u8 conn_stale;     /* the connection table's entry leads nowhere any more */
+	__u8 conn_expired;   /* or its flow was silent for too long */
 	__u8 vip_kind;       /* of an ICMP message: kinds of the VIP that it came to */
 	struct sluice_flow flow;
 	__u64 hash;                      /* of the flow, in the connection table */

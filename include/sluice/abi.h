@@ -81,6 +81,8 @@ struct sluice_service {
 	__u32 kind;      /* SLUICE_L7 | SLUICE_L4 */
 	__u32 ring_size; /* entries of the inner map rings[id]; 0 = no backend */
 	__u32 hash;      /* enum sluice_hash */
+	__u8 track;      /* enum sluice_track */
+	__u8 pad[7];
 };
 
 struct sluice_backend {
@@ -89,7 +91,7 @@ struct sluice_backend {
 	__u32 generation;        /* changes each time the id is given to another backend */
 	__u32 service;           /* that it serves; 0: no backend has this id */
 	__u32 mode;              /* enum sluice_mode */
-	__u32 pad;
+	__u32 udp_timeout_ms;    /* of the service's UDP flows; 0: for good */
 };
 
 /* How packets go to the backends of an l4 service. */
@@ -116,6 +118,19 @@ enum sluice_hash {
 	SLUICE_HASHES(SLUICE_HASH)
 #undef SLUICE_HASH
 		SLUICE_HASH_COUNT,
+};
+
+/* Which packets make an entry in the connection table. */
+#define SLUICE_TRACKS(SLUICE_TRACK)                                                                \
+	SLUICE_TRACK(auto, "a flow whose client is known to be there")                             \
+	SLUICE_TRACK(always, "every flow, from its opening SYN on")                                \
+	SLUICE_TRACK(never, "none: the Maglev table alone decides, for each packet")
+
+enum sluice_track {
+#define SLUICE_TRACK(name, sentence) SLUICE_TRACK_##name,
+	SLUICE_TRACKS(SLUICE_TRACK)
+#undef SLUICE_TRACK
+		SLUICE_TRACK_COUNT,
 };
 
 #define SLUICE_GUE_PORT 6080 /* IANA's; of variant 1, the IP packet follows the UDP header */
@@ -177,7 +192,7 @@ struct sluice_counters {
 	struct sluice_count services[SLUICE_MAX_SERVICES];
 	struct sluice_count backends[SLUICE_MAX_BACKENDS];
 	/* Written by whoever writes vips, before and after: which addresses can be a VIP, and
-	 * which (address, port) can be one of an l4 service. See filter.h. */
+	 * which (address, port) can have flows in the connection table. See filter.h. */
 	__u64 filter_vips[SLUICE_FILTER_WORDS];
 	__u64 filter_l4[SLUICE_FILTER_WORDS];
 	/* The gate's own: what this CPU knows of next hops, and how many entries it made into the
@@ -223,7 +238,7 @@ SLUICE_SIZE(struct sluice_lpm4, 8);
 SLUICE_SIZE(struct sluice_lpm6, 20);
 SLUICE_SIZE(struct sluice_listed, 16);
 SLUICE_SIZE(struct sluice_vip, 20);
-SLUICE_SIZE(struct sluice_service, 16);
+SLUICE_SIZE(struct sluice_service, 24);
 SLUICE_SIZE(struct sluice_backend, 48);
 SLUICE_SIZE(struct sluice_label, 44);
 SLUICE_SIZE(struct sluice_flow, 40);
@@ -231,7 +246,7 @@ SLUICE_SIZE(struct sluice_conns, 64);
 SLUICE_SIZE(struct sluice_hop, 40);
 SLUICE_SIZE(struct sluice_event, 200);
 SLUICE_SIZE(struct sluice_meta, 24);
-_Static_assert(SLUICE_MAX_BACKENDS <= 1U << 16, "a connection's entry holds 16 bits of it");
+_Static_assert(SLUICE_MAX_BACKENDS <= 1U << 14, "a connection's entry holds 14 bits of it");
 _Static_assert(sizeof(struct sluice_counters) % 64 == 0, "a cache line is shared between CPUs");
 _Static_assert(SLUICE_R_COUNT <= SLUICE_SLOTS && SLUICE_N_COUNT <= SLUICE_SLOTS, "slots");
 

@@ -5,18 +5,27 @@
  * 64-bit fingerprint of one: so a lookup reads one line, two on a miss, and writes nothing.
  *
  *   check  fingerprint ^ fold(word)      an entry torn by two writers at once fits nobody
- *   word   generation:32 | backend:16 | stamp:16      0 = empty
+ *   word   generation:32 | closing:1 | udp:1 | backend:14 | stamp:16      0 = empty
  *
- * What the fold covers leaves the stamp out, so that it can be renewed by one store. Who the
- * flows are is in the map conn_keys at the same place, for people: the gate writes it with
- * an entry and never reads it.
+ * What the fold covers leaves the stamp and closing out, so that they can be renewed by one
+ * store. Who the flows are is in the map conn_keys at the same place, for people: the gate
+ * writes it with an entry and never reads it.
  */
 #ifndef SLUICE_CONN_H
 #define SLUICE_CONN_H
 
 #include "sluice/abi.h"
 
-#define SLUICE_CONN_STAMP 0xffffULL
+#define SLUICE_CONN_STAMP   0xffffULL
+#define SLUICE_CONN_UDP     (1ULL << 30)
+#define SLUICE_CONN_CLOSING (1ULL << 31) /* its client sent FIN or RST, and no SYN since */
+#define SLUICE_CONN_LOOSE   (SLUICE_CONN_STAMP | SLUICE_CONN_CLOSING)
+
+/* A closing flow that was silent for so long has ended. */
+#define SLUICE_CONN_LINGER_MS 10000
+
+/* Stamps so close behind are ahead of now: of another CPU, which saw the tick first. */
+#define SLUICE_CONN_AHEAD 0x10
 
 static inline __attribute__((always_inline)) __u64 sluice_conn_mix(__u64 h, __u64 word)
 {
@@ -54,7 +63,7 @@ static inline __attribute__((always_inline)) __u64 sluice_conn_word(__u32 backen
 
 static inline __attribute__((always_inline)) __u32 sluice_conn_backend(__u64 word)
 {
-	return (__u32)(word >> 16) & 0xffff;
+	return (__u32)(word >> 16) & 0x3fff;
 }
 
 static inline __attribute__((always_inline)) __u32 sluice_conn_generation(__u64 word)
@@ -64,7 +73,7 @@ static inline __attribute__((always_inline)) __u32 sluice_conn_generation(__u64 
 
 static inline __attribute__((always_inline)) __u64 sluice_conn_fold(__u64 word)
 {
-	return (word & ~SLUICE_CONN_STAMP) * 0x9e3779b97f4a7c15ULL;
+	return (word & ~SLUICE_CONN_LOOSE) * 0x9e3779b97f4a7c15ULL;
 }
 
 /* The fingerprint of the flow that an entry is of; word is not 0. */
@@ -73,13 +82,43 @@ static inline __attribute__((always_inline)) __u64 sluice_conn_of(__u64 check, _
 	return check ^ sluice_conn_fold(word);
 }
 
+/* In steps, one too many. Stamps of a moment ahead of now (another CPU may see the tick first)
+ * are young, not old; after 65520 steps the clock begins anew. */
+static inline __attribute__((always_inline)) __u32 sluice_conn_age(__u64 word, __u16 now)
+{
+	return (__u16)(now - (__u16)word + SLUICE_CONN_AHEAD);
+}
+
+/* For how long at least an entry was not used. A stamp tells that to a step, so it may have been
+ * two steps longer. */
+static inline __attribute__((always_inline)) __u32 sluice_conn_idle_ms(__u64 word, __u16 now,
+								       __u32 step_ms)
+{
+	__u32 age = sluice_conn_age(word, now);
+
+	return age > SLUICE_CONN_AHEAD + 1 ? (age - SLUICE_CONN_AHEAD - 1) * step_ms : 0;
+}
+
+/* A UDP flow that was silent for longer than its service allows. */
+static inline __attribute__((always_inline)) int sluice_conn_expired(__u64 word, __u32 idle_ms,
+								     __u32 udp_timeout_ms)
+{
+	return (word & SLUICE_CONN_UDP) && udp_timeout_ms && idle_ms >= udp_timeout_ms;
+}
+
+/* A TCP flow that was closed, by all that a balancer sees of it. */
+static inline __attribute__((always_inline)) int sluice_conn_closed(__u64 word, __u32 idle_ms)
+{
+	return (word & SLUICE_CONN_CLOSING) && idle_ms >= SLUICE_CONN_LINGER_MS;
+}
+
 /* Buckets of a table that is made for so many flows: half of the ways stay free then, so that
  * next to no flow finds all eight of its places taken. */
 static inline __u32 sluice_conn_buckets(__u32 flows)
 {
 	__u32 buckets = 16;
 
-	while (buckets < flows / 2 && buckets < 1U << 30)
+	while (buckets < flows / 2 && buckets < 1U << 27)
 		buckets *= 2;
 	return buckets;
 }

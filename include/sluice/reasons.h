@@ -63,7 +63,9 @@ enum sluice_reason {
 	SLUICE_NOTICE(expired, "packets that met a block whose time is over")                      \
 	SLUICE_NOTICE(events_lost, "sampled events that found the event ring full")                \
 	SLUICE_NOTICE(conn_evicted, "flows that gave their place in the connection table to "      \
-				    "others")
+				    "others")                                                      \
+	SLUICE_NOTICE(conn_expired, "UDP flows that were silent for too long; hashed anew")        \
+	SLUICE_NOTICE(conn_untracked, "packets of services with track = never, which were hashed")
 
 enum sluice_notice {
 #define SLUICE_NOTICE(name, sentence) SLUICE_N_##name,

@@ -11,26 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf_load.h"
-#include "l4/plan.h"
+#include "plan_scene.h"
 
 #define RING 251
 
 static const char file[] = "service \"site\" { kind = l7  listen = { \"198.51.100.20:80\" }\n"
 			   "  backend \"w\" { address = \"10.0.0.9:80\" } }\n"
 			   "service \"shop\" { kind = l4  ring_size = 251  hash = src\n"
+			   "  track = never  udp_timeout = 10s\n"
 			   "  listen = { \"198.51.100.10:80\", \"[2001:db8::10]:80\" }\n"
 			   "  backend \"b1\" { address = \"10.0.0.11\"  weight = 2 }\n"
 			   "  backend \"b2\" { address = \"10.0.0.12\"  weight = 1 } }\n"
 			   "service \"mail\" { kind = l4  listen = { \"198.51.100.10:25\" }\n"
 			   "  ring_size = 251  backend \"m\" { address = \"10.0.0.11\" } }\n";
-
-struct scene {
-	struct plan_state want, actual;
-	struct plan plan;
-	struct err err;
-	char *lines; /* of the last plan */
-};
 
 static uint32_t *copy_ring(const struct plan_service *s)
 {
@@ -39,49 +32,6 @@ static uint32_t *copy_ring(const struct plan_service *s)
 	if (ring)
 		memcpy(ring, s->ring, s->ring_size * sizeof(*ring));
 	return ring;
-}
-
-/* What sync_read would say once all edits toward `want` are made; it takes want over. */
-static void enact(struct scene *s)
-{
-	plan_fini(&s->plan);
-	plan_state_fini(&s->actual);
-	s->actual = s->want;
-	memset(&s->want, 0, sizeof(s->want));
-	for (size_t i = 0; i < s->actual.n_services; i++) {
-		struct plan_service *svc = &s->actual.services[i];
-
-		svc->slots = svc->ring_size;
-		if (!svc->ring)
-			svc->ring_size = 0;
-	}
-	for (size_t i = 0; i < s->actual.n_backends; i++)
-		s->actual.backends[i].service =
-			s->actual.services[s->actual.backends[i].service].id;
-}
-
-static void make(struct scene *s)
-{
-	size_t len;
-	FILE *out;
-
-	assert_int_equal(plan_make(&s->plan, &s->want, &s->actual, &s->err), 0);
-	free(s->lines);
-	s->lines = NULL;
-	out = open_memstream(&s->lines, &len);
-	plan_print(&s->plan, out);
-	fclose(out);
-}
-
-static void apply(struct scene *s, const char *text)
-{
-	struct conf *c = load_text(text);
-
-	if (!c)
-		fail_msg("%s", told);
-	assert_int_equal(plan_want(&s->want, c, &s->err), 0);
-	make(s);
-	conf_free(c);
 }
 
 static uint32_t id_of(const struct scene *s, const char *service)
@@ -116,10 +66,7 @@ static int teardown(void **state)
 {
 	struct scene *s = *state;
 
-	plan_fini(&s->plan);
-	plan_state_fini(&s->want);
-	plan_state_fini(&s->actual);
-	free(s->lines);
+	scene_fini(s);
 	free(s);
 	return 0;
 }
@@ -179,6 +126,8 @@ static void test_drained_and_enabled_is_as_before(void **state)
 	assert_memory_equal(s->want.services[0].ring, before, RING * sizeof(*before));
 	assert_int_equal(s->want.vips[0].value.ring_size, RING);
 	assert_int_equal(s->want.vips[0].value.hash, SLUICE_HASH_src);
+	assert_int_equal(s->want.vips[0].value.track, SLUICE_TRACK_never);
+	assert_int_equal(backend_of(&s->want, "b1")->udp_timeout_ms, 10000);
 	free(before);
 }
 

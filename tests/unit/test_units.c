@@ -210,12 +210,15 @@ static void test_printed_text_stays_in_its_buffer(void **unused)
 {
 	(void)unused;
 	for (unsigned shift = 0; shift < 64; shift++) {
-		char count[8 + 1], bytes[16 + 1];
+		char count[8 + 1], bytes[16 + 1], ms[UNITS_MS + 1];
 
 		for (uint64_t less = 0; less < 2; less++) {
 			uint64_t n = ((uint64_t)1 << shift) - less;
 
-			count[8] = bytes[16] = 0x55;
+			count[8] = bytes[16] = ms[UNITS_MS] = 0x55;
+			units_format_ms(n, ms);
+			assert_non_null(memchr(ms, '\0', UNITS_MS));
+			assert_int_equal(ms[UNITS_MS], 0x55);
 			units_format_count(n, count);
 			units_format_bytes(n, bytes);
 			assert_non_null(memchr(count, '\0', 8));

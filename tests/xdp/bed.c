@@ -382,6 +382,7 @@ static const char *gate_load(const struct bed_tuning *t)
 	MUST(bpf_map__set_max_entries(skel->maps.conn_keys, bed.n_conns) == 0);
 	skel->rodata->conn_buckets = bed.n_conns;
 	skel->rodata->conn_seed = BED_SEED;
+	skel->rodata->conn_step_ms = BED_STEP_MS;
 	skel->rodata->conn_rate = t->conn_rate;
 	skel->rodata->event_every = t->event_every;
 	rc = gate_bpf__load(skel);

@@ -41,7 +41,8 @@ enum {
 	BED_FREE,       /* ids from here on are the test's */
 };
 
-#define BED_SEED 0x0123456789abcdefULL /* of the connection table */
+#define BED_SEED    0x0123456789abcdefULL /* of the connection table */
+#define BED_STEP_MS 1000                  /* what the gate takes a step of its stamps for */
 
 struct bed_tuning {
 	uint32_t conn_rate, event_every;

@@ -34,13 +34,23 @@ static void table_load(uint32_t x, uint32_t y, uint32_t z)
 	bed_ring(SHOP, table, TABLE);
 }
 
-static void shop_open(bool v6, uint8_t proto)
+static void shop_open(bool v6, uint8_t proto, uint8_t track)
 {
 	struct sluice_vip key = {
 		.addr = frame_addr("shop", v6), .port = htons(PORT), .proto = proto};
-	struct sluice_service value = {.id = SHOP, .kind = SLUICE_L4, .ring_size = TABLE};
+	struct sluice_service value = {
+		.id = SHOP, .kind = SLUICE_L4, .ring_size = TABLE, .track = track};
 
 	assert_int_equal(bpf_map_update_elem(gate.vips, &key, &value, BPF_ANY), 0);
+}
+
+/* The filter is written as `sluice apply` does it. */
+static void shop_tracks(uint8_t track)
+{
+	for (int i = 0; i < 4; i++)
+		shop_open(i & 1, i & 2 ? IPPROTO_TCP : IPPROTO_UDP, track);
+	memset(bed.counters->filter_l4, track == SLUICE_TRACK_never ? 0 : 0xff,
+	       sizeof(bed.counters->filter_l4));
 }
 
 static int setup(void **unused)
@@ -53,8 +63,7 @@ static int setup(void **unused)
 	bed_backend(Y, "b2", false, 5, true);
 	bed_backend(Z, "b1", true, 5, true);
 	table_load(1, 1, 1);
-	for (int i = 0; i < 4; i++)
-		shop_open(i & 1, i & 2 ? IPPROTO_TCP : IPPROTO_UDP);
+	shop_tracks(SLUICE_TRACK_auto);
 	bed_empty_conns();
 	return 0;
 }
@@ -162,6 +171,20 @@ static void flows_of_a_removed_backend_by_the_table_again(void **unused)
 			is_foretold(SLUICE_R_no_backend);
 	}
 	assert_true(stale > 0);
+}
+
+static void flows_of_services_that_remember_none(void **unused)
+{
+	(void)unused;
+	for (unsigned i = 0; i < 100; i++)
+		agree(i & 1, "client", 3000 + i, "shop", PORT, "A");
+	shop_tracks(SLUICE_TRACK_never);
+	table_load(0, 1, 0);
+	for (unsigned i = 0; i < 100; i++) {
+		agree(i & 1, "client", 3000 + i, "shop", PORT, "A");
+		assert_int_equal(foretold.conn, FLOW_CONN_NONE);
+		assert_int_equal(foretold.backend, Y);
+	}
 }
 
 static void sources_on_the_lists(void **unused)
@@ -305,6 +328,7 @@ int main(void)
 		SCENE(new_flows_by_the_table),
 		SCENE(known_flows_by_the_connection_table),
 		SCENE(flows_of_a_removed_backend_by_the_table_again),
+		SCENE(flows_of_services_that_remember_none),
 		SCENE(sources_on_the_lists),
 		SCENE(the_entry_that_blocks_is_named),
 		SCENE(services_of_every_kind),

@@ -16,6 +16,7 @@
 
 #include "frame.h"
 #include "l4/conns.h"
+#include "sluice/conn.h"
 #include "typed_gate.h"
 
 static struct sluice_flow flow_of(const char *client, uint16_t port)
@@ -93,6 +94,34 @@ static void test_an_entry_whose_backend_is_gone_is_marked(void **unused)
 	typed_hides("stale)");
 }
 
+/* A FIN ends nothing by itself: it can be forged. */
+static void test_a_flow_that_was_closed_has_ended_after_a_while(void **unused)
+{
+	struct sluice_flow flow = flow_of("10.9.9.9", 1000);
+	uint32_t ago = 2 * SLUICE_CONN_LINGER_MS / conns_step_ms() + 2;
+	uint64_t word;
+
+	(void)unused;
+	typed_shop(1);
+	typed_send("eth / ip4 10.9.9.9 > shop / tcp 1000 > 80 A");
+	typed_send("eth / ip4 10.9.9.9 > shop / tcp 1000 > 80 FA");
+	typed_works("sluice flows");
+	typed_shows("\n1 flow in a table for 64\n");
+	typed_hides("ended");
+	word = typed_word(&flow);
+	assert_true(word & SLUICE_CONN_CLOSING);
+	typed_write(&flow, (word & ~SLUICE_CONN_STAMP) | (uint16_t)(word - ago));
+	typed_works("sluice flows");
+	typed_shows(", ended\n");
+	typed_shows("\n1 flow in a table for 64; 1 ended\n");
+	typed_works("sluice flows --json | tr -d ' \\n'");
+	typed_shows("\"ended\":true,\"stale\":false}],\"backends\":[],\"live\":0,\"ended\":1,");
+	typed_works("sluice status --json | tr -d ' \\n'");
+	typed_shows("\"connections\":0,\"connections_ended\":1,\"connections_stale\":0,");
+	typed_works("sluice backend drain shop/b1");
+	typed_shows("no flows left");
+}
+
 /* Half of one entry and half of another: nobody's flow. */
 static void test_a_torn_entry_is_not_shown(void **unused)
 {
@@ -166,7 +195,8 @@ static void test_flows_for_programs(void **unused)
 
 	(void)unused;
 	typed_works("sluice flows --json | tr -d ' \\n'");
-	typed_shows("{\"flows\":[],\"backends\":[],\"live\":0,\"stale\":0,\"made_for\":64}");
+	typed_shows("{\"flows\":[],\"backends\":[],\"live\":0,\"ended\":0,\"stale\":0,\"made_for\":"
+		    "64}");
 	typed_shop(1);
 	send_from("10.9.9.1", 2);
 	typed_works("sluice flows --json");
@@ -220,6 +250,7 @@ int main(void)
 		SCENE(test_flows_that_the_gate_entered),
 		SCENE(test_idle_time_is_coarse),
 		SCENE(test_an_entry_whose_backend_is_gone_is_marked),
+		SCENE(test_a_flow_that_was_closed_has_ended_after_a_while),
 		SCENE(test_a_torn_entry_is_not_shown),
 		SCENE(test_flows_of_one_backend),
 		SCENE(test_sources_with_most_flows),

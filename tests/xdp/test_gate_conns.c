@@ -3,116 +3,21 @@
  * Which backend a flow goes to: the hash and the table that userspace would compute, and the
  * connection table, which keeps what was chosen while everything around it changes.
  */
-#include "scene.h"
+#include "shop.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 
-#include "base/maglev.h"
 #include "sluice/conn.h"
-#include "sluice/flow_hash.h"
 
 #define RATE  100 /* entries per CPU and second */
-#define PORT  8443
-#define TABLE 251
 #define CONNS 1024
-
-enum { SHOP = BED_FREE };              /* service */
-enum { X = BED_FREE, Y, Z, BACKENDS }; /* backends, all of them hosts on the gate's wire */
 
 static struct frame in;
 static struct run run;
-static uint32_t table[65537];
-
-static void service_size(uint32_t size)
-{
-	for (int v6 = 0; v6 < 2; v6++)
-		for (int udp = 0; udp < 2; udp++) {
-			struct sluice_vip key = {.addr = frame_addr("shop", v6),
-						 .port = htons(PORT),
-						 .proto = udp ? IPPROTO_UDP : IPPROTO_TCP};
-			struct sluice_service value = {
-				.id = SHOP, .kind = SLUICE_L4, .ring_size = size};
-
-			assert_int_equal(bpf_map_update_elem(bed_map("vips"), &key, &value, 0), 0);
-		}
-}
-
-/* The table that `sluice apply` would load for these weights. */
-static void table_load(uint32_t size, uint32_t x, uint32_t y, uint32_t z)
-{
-	const struct maglev_member members[] = {
-		{"10.83.0.11", X, x}, {"10.83.0.12", Y, y}, {"fd83::11", Z, z}};
-
-	assert_int_equal(maglev_build(table, size, members, 3), 0);
-	bed_ring(SHOP, table, size);
-	service_size(size);
-}
-
-/* The rate's second is over, so that the next packet begins another; or is not, however slow
- * the machine. */
-static void window_new(void)
-{
-	bed.counters->window_start_ns = 0;
-}
-
-static void window_hold(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	bed.counters->window_start_ns = now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
-static int setup(void **unused)
-{
-	(void)unused;
-	bed_backend(X, "b1", false, 5, true);
-	bed_backend(Y, "b2", false, 5, true);
-	bed_backend(Z, "b1", true, 5, true);
-	table_load(TABLE, 1, 1, 1);
-	bed_empty_conns();
-	window_new();
-	return 0;
-}
-
-/* The backend that one more packet of the flow goes to; flags NULL for UDP. */
-static uint32_t backend_of(bool v6, unsigned sport, const char *flags)
-{
-	const char *ip = v6 ? "ip6 client > shop" : "ip4 client > shop";
-
-	if (flags)
-		frame_printf(&in, "eth / %s / tcp %u > %u %s", ip, sport, PORT, flags);
-	else
-		frame_printf(&in, "eth / %s / udp %u > %u", ip, sport, PORT);
-	assert_string_equal(scene_reason_name(scene_reason(&in, 0, &run)), "forward");
-	for (uint32_t id = X; id < BACKENDS; id++)
-		if (bed.counters->backends[id].packets)
-			return id;
-	fail_msg("no backend was credited");
-	return 0;
-}
-
-static uint64_t noticed(enum sluice_notice n)
-{
-	return bed.counters->notices[n];
-}
 
 /* ---- the hash ------------------------------------------------------------------------- */
-
-static uint32_t computed(bool v6, unsigned sport, uint8_t proto, uint32_t size)
-{
-	const struct sluice_flow flow = {.src = frame_addr("client", v6),
-					 .dst = frame_addr("shop", v6),
-					 .sport = htons(sport),
-					 .dport = htons(PORT),
-					 .proto = proto};
-
-	return table[sluice_slot(sluice_flow_hash(&flow), size)];
-}
 
 static void agrees_with_userspace(void **unused)
 {
@@ -121,14 +26,14 @@ static void agrees_with_userspace(void **unused)
 
 	(void)unused;
 	for (unsigned s = 0; s < 3; s++) {
-		table_load(sizes[s], 1, 2, 1);
+		shop_table(sizes[s], 1, 2, 1);
 		for (unsigned i = 0; i < 2000; i++) {
 			unsigned sport = 1024 + i * 29;
 			bool v6 = i & 1, udp = i & 2;
-			uint32_t id = backend_of(v6, sport, udp ? NULL : "S");
+			uint32_t id = shop_send(v6, sport, udp ? NULL : "S");
 
-			assert_int_equal(
-				id, computed(v6, sport, udp ? IPPROTO_UDP : IPPROTO_TCP, sizes[s]));
+			assert_int_equal(id,
+					 shop_computed(v6, sport, udp ? IPPROTO_UDP : IPPROTO_TCP));
 			shares[id]++;
 			if (udp)
 				bed_empty_conns();
@@ -142,9 +47,11 @@ static void agrees_with_userspace(void **unused)
 
 static void a_table_shorter_than_told_is_no_backend(void **unused)
 {
+	const uint32_t one = X;
+
 	(void)unused;
-	bed_ring(SHOP, table, 1);
-	frame_printf(&in, "eth / ip4 client > shop / tcp 1000 > %u S", PORT);
+	bed_ring(SHOP, &one, 1);
+	frame_printf(&in, "eth / ip4 client > shop / tcp 1000 > %u S", SHOP_PORT);
 	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_no_backend);
 	assert_int_equal(bed.counters->backends[X].packets, 0);
 }
@@ -158,14 +65,14 @@ static void tcp_enters_with_more_than_a_syn(void **unused)
 	(void)unused;
 	for (unsigned i = 0; i < 6; i++) {
 		bed_empty_conns();
-		backend_of(i & 1, 2000, "S");
+		shop_send(i & 1, 2000, "S");
 		assert_int_equal(bed_conns(), 0);
 		assert_int_equal(noticed(SLUICE_N_conn_miss), 1);
 		assert_int_equal(noticed(SLUICE_N_conn_skipped), 0);
-		backend_of(i & 1, 2000, evidence[i]);
+		shop_send(i & 1, 2000, evidence[i]);
 		assert_int_equal(bed_conns(), 1);
 		assert_int_equal(noticed(SLUICE_N_conn_new), 1);
-		backend_of(i & 1, 2000, evidence[i]);
+		shop_send(i & 1, 2000, evidence[i]);
 		assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
 		assert_int_equal(noticed(SLUICE_N_conn_miss), 0);
 		assert_int_equal(noticed(SLUICE_N_conn_new), 0);
@@ -176,29 +83,25 @@ static void tcp_enters_with_more_than_a_syn(void **unused)
 static void the_first_datagram_enters(void **unused)
 {
 	(void)unused;
-	backend_of(true, 2000, NULL);
+	shop_send(true, 2000, NULL);
 	assert_int_equal(noticed(SLUICE_N_conn_new), 1);
-	backend_of(false, 2000, NULL);
+	shop_send(false, 2000, NULL);
 	assert_int_equal(noticed(SLUICE_N_conn_new), 1);
-	backend_of(false, 2000, NULL);
+	shop_send(false, 2000, NULL);
 	assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
 	assert_int_equal(bed_conns(), 2);
 }
 
 static void an_entry_says_which_backend_and_generation(void **unused)
 {
-	struct sluice_flow flow = {.src = frame_addr("client", false),
-				   .dst = frame_addr("shop", false),
-				   .sport = htons(2000),
-				   .dport = htons(PORT),
-				   .proto = IPPROTO_TCP};
+	const struct sluice_flow flow = shop_flow(false, 2000, IPPROTO_TCP);
 	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
 	uint32_t id, bucket = sluice_conn_bucket(hash, 0, bed.n_conns);
 	const struct sluice_conn *conn = bed.conns[bucket].way;
 	struct sluice_conn_keys keys;
 
 	(void)unused;
-	id = backend_of(false, 2000, "A");
+	id = shop_send(false, 2000, "A");
 	assert_int_equal(sluice_conn_of(conn->check, conn->word), hash);
 	assert_int_equal(sluice_conn_backend(conn->word), id);
 	assert_int_equal(sluice_conn_generation(conn->word), 5);
@@ -209,14 +112,14 @@ static void an_entry_says_which_backend_and_generation(void **unused)
 static void a_reset_neither_enters_nor_removes(void **unused)
 {
 	(void)unused;
-	backend_of(false, 2000, "R");
-	backend_of(false, 2000, "RA");
+	shop_send(false, 2000, "R");
+	shop_send(false, 2000, "RA");
 	assert_int_equal(bed_conns(), 0);
 	assert_int_equal(noticed(SLUICE_N_conn_skipped), 0);
-	backend_of(false, 2000, "A");
-	backend_of(false, 2000, "RA");
+	shop_send(false, 2000, "A");
+	shop_send(false, 2000, "RA");
 	assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
-	backend_of(false, 2000, "FA");
+	shop_send(false, 2000, "FA");
 	assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
 	assert_int_equal(bed_conns(), 1);
 }
@@ -224,9 +127,9 @@ static void a_reset_neither_enters_nor_removes(void **unused)
 static void what_is_not_forwarded_does_not_enter(void **unused)
 {
 	(void)unused;
-	frame_printf(&in, "eth / ip4 client > shop ttl 1 / udp 1000 > %u", PORT);
+	frame_printf(&in, "eth / ip4 client > shop ttl 1 / udp 1000 > %u", SHOP_PORT);
 	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_ttl);
-	frame_printf(&in, "eth / ip4 127.0.0.1 > shop / udp 1000 > %u", PORT);
+	frame_printf(&in, "eth / ip4 127.0.0.1 > shop / udp 1000 > %u", SHOP_PORT);
 	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_martian);
 	frame_printf(&in, "eth / ip4 client > site / tcp 1000 > 443 A");
 	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_l7);
@@ -240,14 +143,14 @@ static void a_flood_of_syns_leaves_real_flows_alone(void **unused)
 	uint32_t before;
 
 	(void)unused;
-	before = backend_of(false, 2000, "A");
+	before = shop_send(false, 2000, "A");
 	for (unsigned i = 0; i < 20000; i++) {
 		frame_printf(&in, "eth / ip4 10.%u.%u.9 > shop / tcp 7 > %u S", i >> 8, i & 255,
-			     PORT);
+			     SHOP_PORT);
 		assert_int_equal(bed_run(&in, 0, &run), 0);
 	}
 	assert_int_equal(bed_conns(), 1);
-	assert_int_equal(backend_of(false, 2000, "A"), before);
+	assert_int_equal(shop_send(false, 2000, "A"), before);
 	assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
 }
 
@@ -257,25 +160,25 @@ static void a_flood_of_acks_enters_at_a_rate(void **unused)
 	uint32_t first;
 
 	(void)unused;
-	first = backend_of(false, 2999, "A");
+	first = shop_send(false, 2999, "A");
 	bed.counters->window_entries = 0;
 	for (unsigned i = 0; i < 3 * RATE; i++) {
 		window_hold();
-		backend_of(i % 3, 3000 + i, i % 2 ? "A" : NULL);
+		shop_send(i % 3, 3000 + i, i % 2 ? "A" : NULL);
 		assert_int_equal(noticed(SLUICE_N_conn_new), i < RATE);
 		assert_int_equal(noticed(SLUICE_N_conn_skipped), i >= RATE);
 	}
 	assert_int_equal(bed_conns(), 1 + RATE);
 	/* A flow left out is hashed again, and one that is in is not asked for room. */
 	window_hold();
-	assert_int_equal(backend_of(true, 3000 + 2 * RATE + 1, "A"),
-			 computed(true, 3000 + 2 * RATE + 1, IPPROTO_TCP, TABLE));
+	assert_int_equal(shop_send(true, 3000 + 2 * RATE + 1, "A"),
+			 shop_computed(true, 3000 + 2 * RATE + 1, IPPROTO_TCP));
 	assert_int_equal(noticed(SLUICE_N_conn_skipped), 1);
-	assert_int_equal(backend_of(false, 2999, "A"), first);
+	assert_int_equal(shop_send(false, 2999, "A"), first);
 	assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
 	/* The next second. */
 	window_new();
-	backend_of(true, 3000 + 2 * RATE + 1, "A");
+	shop_send(true, 3000 + 2 * RATE + 1, "A");
 	assert_int_equal(noticed(SLUICE_N_conn_new), 1);
 	assert_int_equal(bed.counters->window_entries, 1);
 }
@@ -286,24 +189,20 @@ static void a_full_table_goes_on(void **unused)
 	(void)unused;
 	for (unsigned i = 0; i < 3 * CONNS; i++) {
 		window_new();
-		backend_of(true, 1024 + i, "A");
+		shop_send(true, 1024 + i, "A");
 		assert_int_equal(noticed(SLUICE_N_conn_new), 1);
 	}
 	assert_in_range(bed_conns(), CONNS, 2 * CONNS);
 	for (unsigned i = 0; i < 3 * CONNS; i += 97)
-		assert_int_equal(backend_of(true, 1024 + i, "A"),
-				 computed(true, 1024 + i, IPPROTO_TCP, TABLE));
+		assert_int_equal(shop_send(true, 1024 + i, "A"),
+				 shop_computed(true, 1024 + i, IPPROTO_TCP));
 }
 
 /* Both of a flow's buckets are full: the way that was used longest ago goes, here an old
  * one among seven that were used just now. */
 static void the_longest_unused_goes(void **unused)
 {
-	const struct sluice_flow flow = {.src = frame_addr("client", false),
-					 .dst = frame_addr("shop", false),
-					 .sport = htons(2000),
-					 .dport = htons(PORT),
-					 .proto = IPPROTO_TCP};
+	const struct sluice_flow flow = shop_flow(false, 2000, IPPROTO_TCP);
 	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
 	struct sluice_conns *first = &bed.conns[sluice_conn_bucket(hash, 0, bed.n_conns)];
 	struct sluice_conns *second = &bed.conns[sluice_conn_bucket(hash, 1, bed.n_conns)];
@@ -311,7 +210,7 @@ static void the_longest_unused_goes(void **unused)
 
 	(void)unused;
 	assert_ptr_not_equal(first, second);
-	backend_of(false, 2000, "A");
+	shop_send(false, 2000, "A");
 	now = (uint16_t)first->way[0].word;
 	for (uint16_t w = 0; w < SLUICE_CONN_WAYS; w++) {
 		first->way[w] = (struct sluice_conn){w + 1, sluice_conn_word(X, 5, now)};
@@ -319,12 +218,12 @@ static void the_longest_unused_goes(void **unused)
 	}
 	second->way[2].word = sluice_conn_word(X, 5, now - 900);
 	first->way[1].word = sluice_conn_word(X, 5, now - 300);
-	backend_of(false, 2000, "A");
+	shop_send(false, 2000, "A");
 	assert_int_equal(noticed(SLUICE_N_conn_evicted), 1);
 	assert_int_equal(sluice_conn_of(second->way[2].check, second->way[2].word), hash);
 	/* It is found in the second bucket, and its stamp is renewed there. */
 	second->way[2].word = (second->way[2].word & ~SLUICE_CONN_STAMP) | (uint16_t)(now - 500);
-	backend_of(false, 2000, "A");
+	shop_send(false, 2000, "A");
 	assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
 	assert_in_range((uint16_t)(second->way[2].word - now), 0, 100);
 }
@@ -332,19 +231,15 @@ static void the_longest_unused_goes(void **unused)
 /* Two writers at once may leave the fingerprint of one with the backend of the other. */
 static void a_torn_entry_is_nobodys(void **unused)
 {
-	const struct sluice_flow flow = {.src = frame_addr("client", false),
-					 .dst = frame_addr("shop", false),
-					 .sport = htons(2000),
-					 .dport = htons(PORT),
-					 .proto = IPPROTO_TCP};
+	const struct sluice_flow flow = shop_flow(false, 2000, IPPROTO_TCP);
 	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
 	struct sluice_conn *way = bed.conns[sluice_conn_bucket(hash, 0, bed.n_conns)].way;
 	uint32_t id;
 
 	(void)unused;
-	id = backend_of(false, 2000, "A");
+	id = shop_send(false, 2000, "A");
 	way->word = sluice_conn_word(id == X ? Y : X, 5, (uint16_t)way->word);
-	assert_int_equal(backend_of(false, 2000, "A"), id);
+	assert_int_equal(shop_send(false, 2000, "A"), id);
 	assert_int_equal(noticed(SLUICE_N_conn_hit), 0);
 	assert_int_equal(noticed(SLUICE_N_conn_miss), 1);
 }
@@ -354,13 +249,13 @@ static void filters_are_asked_first(void **unused)
 {
 	(void)unused;
 	bed_filters(0);
-	frame_printf(&in, "eth / ip4 client > shop / tcp 2000 > %u S", PORT);
+	frame_printf(&in, "eth / ip4 client > shop / tcp 2000 > %u S", SHOP_PORT);
 	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_no_service);
 	memset(bed.counters->filter_vips, 0xff, sizeof(bed.counters->filter_vips));
-	backend_of(false, 2000, "A");
+	shop_send(false, 2000, "A");
 	assert_int_equal(bed_conns(), 0);
 	bed_filters(0xff);
-	backend_of(false, 2000, "A");
+	shop_send(false, 2000, "A");
 	assert_int_equal(bed_conns(), 1);
 }
 
@@ -373,20 +268,20 @@ static void next_hops_are_remembered(void **unused)
 
 	(void)unused;
 	bed_forwarding(true);
-	id = backend_of(false, 2000, "A");
+	id = shop_send(false, 2000, "A");
 	hop = &bed.counters->hops[id];
 	assert_int_equal(hop->generation, 5);
 	assert_int_not_equal(hop->until, 0);
 	hop->dest[0] = 0x0e;
-	assert_int_equal(backend_of(false, 2000, "A"), id);
-	assert_int_equal(run.out.b[0], 0x0e);
+	assert_int_equal(shop_send(false, 2000, "A"), id);
+	assert_int_equal(shop_run.out.b[0], 0x0e);
 	hop->until = 1;
-	backend_of(false, 2000, "A");
-	assert_int_equal(run.out.b[0], 0x02);
+	shop_send(false, 2000, "A");
+	assert_int_equal(shop_run.out.b[0], 0x02);
 	hop->dest[0] = 0x0e;
-	bed_backend(id, id == Z || id == X ? "b1" : "b2", id == Z, 6, true);
-	backend_of(false, 2000, "A");
-	assert_int_not_equal(run.out.b[0], 0x0e);
+	shop_backend(id, 6, true);
+	shop_send(false, 2000, "A");
+	assert_int_not_equal(shop_run.out.b[0], 0x0e);
 }
 
 /* ---- changes -------------------------------------------------------------------------- */
@@ -401,7 +296,7 @@ static void establish(void)
 	unsigned of[BACKENDS] = {0};
 
 	for (unsigned i = 0; i < FLOWS; i++)
-		of[went[i] = backend_of(i & 1, 5000 + i, "A")]++;
+		of[went[i] = shop_send(i & 1, 5000 + i, "A")]++;
 	assert_true(of[X] && of[Y] && of[Z]);
 }
 
@@ -409,13 +304,13 @@ static void a_flow_outlives_another_table(void **unused)
 {
 	(void)unused;
 	establish();
-	table_load(4099, 1, 7, 1);
+	shop_table(4099, 1, 7, 1);
 	for (unsigned i = 0; i < FLOWS; i++) {
-		assert_int_equal(backend_of(i & 1, 5000 + i, "A"), went[i]);
+		assert_int_equal(shop_send(i & 1, 5000 + i, "A"), went[i]);
 		assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
 		/* A new flow follows the new table. */
-		assert_int_equal(backend_of(i & 1, 6000 + i, "S"),
-				 computed(i & 1, 6000 + i, IPPROTO_TCP, 4099));
+		assert_int_equal(shop_send(i & 1, 6000 + i, "S"),
+				 shop_computed(i & 1, 6000 + i, IPPROTO_TCP));
 	}
 }
 
@@ -423,16 +318,16 @@ static void weight_zero_drains(void **unused)
 {
 	(void)unused;
 	establish();
-	table_load(TABLE, 1, 0, 1);
+	shop_table(TABLE, 1, 0, 1);
 	for (unsigned i = 0; i < FLOWS; i++) {
-		assert_int_equal(backend_of(i & 1, 5000 + i, "A"), went[i]);
-		assert_int_not_equal(backend_of(i & 1, 6000 + i, "S"), Y);
+		assert_int_equal(shop_send(i & 1, 5000 + i, "A"), went[i]);
+		assert_int_not_equal(shop_send(i & 1, 6000 + i, "S"), Y);
 	}
 	/* Even the last one: whoever is there stays there. */
-	table_load(TABLE, 0, 0, 0);
+	shop_table(TABLE, 0, 0, 0);
 	for (unsigned i = 0; i < FLOWS; i++)
-		assert_int_equal(backend_of(i & 1, 5000 + i, "A"), went[i]);
-	frame_printf(&in, "eth / ip4 client > shop / tcp 6000 > %u S", PORT);
+		assert_int_equal(shop_send(i & 1, 5000 + i, "A"), went[i]);
+	frame_printf(&in, "eth / ip4 client > shop / tcp 6000 > %u S", SHOP_PORT);
 	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_no_backend);
 }
 
@@ -440,10 +335,10 @@ static void flows_of_a_removed_backend_are_hashed_anew(void **unused)
 {
 	(void)unused;
 	establish();
-	table_load(TABLE, 1, 0, 1);
-	bed_backend(Y, "b2", false, 5, false);
+	shop_table(TABLE, 1, 0, 1);
+	shop_backend(Y, 5, false);
 	for (unsigned i = 0; i < FLOWS; i++) {
-		uint32_t now = backend_of(i & 1, 5000 + i, "A");
+		uint32_t now = shop_send(i & 1, 5000 + i, "A");
 
 		if (went[i] != Y) {
 			assert_int_equal(now, went[i]);
@@ -451,9 +346,9 @@ static void flows_of_a_removed_backend_are_hashed_anew(void **unused)
 		}
 		assert_int_equal(noticed(SLUICE_N_conn_stale), 1);
 		assert_int_equal(noticed(SLUICE_N_conn_new), 1);
-		assert_int_equal(now, computed(i & 1, 5000 + i, IPPROTO_TCP, TABLE));
+		assert_int_equal(now, shop_computed(i & 1, 5000 + i, IPPROTO_TCP));
 		/* And is there to stay. */
-		assert_int_equal(backend_of(i & 1, 5000 + i, "A"), now);
+		assert_int_equal(shop_send(i & 1, 5000 + i, "A"), now);
 		assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
 	}
 }
@@ -464,9 +359,9 @@ static void an_id_used_again_inherits_no_flows(void **unused)
 	(void)unused;
 	establish();
 	bed_backend(Y, "b2", true, 6, true);
-	table_load(TABLE, 1, 0, 1);
+	shop_table(TABLE, 1, 0, 1);
 	for (unsigned i = 0; i < FLOWS; i++) {
-		uint32_t now = backend_of(i & 1, 5000 + i, "A");
+		uint32_t now = shop_send(i & 1, 5000 + i, "A");
 
 		assert_int_not_equal(now, Y);
 		assert_int_equal(noticed(SLUICE_N_conn_stale), went[i] == Y);
@@ -482,11 +377,11 @@ static void a_syn_on_a_stale_entry_is_hashed(void **unused)
 	establish();
 	for (uint32_t id = X; id < BACKENDS; id++)
 		bed_backend(id, "b1", false, 6, true);
-	other = backend_of(false, 5000, "S");
+	other = shop_send(false, 5000, "S");
 	assert_int_equal(noticed(SLUICE_N_conn_stale), 1);
 	assert_int_equal(noticed(SLUICE_N_conn_new), 0);
-	assert_int_equal(other, computed(false, 5000, IPPROTO_TCP, TABLE));
-	assert_int_equal(backend_of(false, 5000, "A"), other);
+	assert_int_equal(other, shop_computed(false, 5000, IPPROTO_TCP));
+	assert_int_equal(shop_send(false, 5000, "A"), other);
 	assert_int_equal(noticed(SLUICE_N_conn_new), 1);
 }
 
@@ -494,16 +389,16 @@ static void a_syn_on_a_stale_entry_is_hashed(void **unused)
 static void flows_do_not_share_entries(void **unused)
 {
 	(void)unused;
-	backend_of(false, 2000, "A");
-	backend_of(true, 2000, "S");
+	shop_send(false, 2000, "A");
+	shop_send(true, 2000, "S");
 	assert_int_equal(noticed(SLUICE_N_conn_miss), 1);
-	backend_of(false, 2001, "S");
+	shop_send(false, 2001, "S");
 	assert_int_equal(noticed(SLUICE_N_conn_miss), 1);
-	backend_of(false, 2000, NULL);
+	shop_send(false, 2000, NULL);
 	assert_int_equal(noticed(SLUICE_N_conn_miss), 1);
 }
 
-#define TEST(f) cmocka_unit_test_setup(f, setup)
+#define TEST(f) cmocka_unit_test_setup(f, shop_open)
 
 int main(void)
 {

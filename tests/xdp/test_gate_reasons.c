@@ -5,7 +5,11 @@
  */
 #include "scene.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <time.h>
+
+#include <bpf/bpf.h>
 
 #define SYN4 "eth / ip4 client > shop / tcp 1000 > "
 
@@ -102,6 +106,43 @@ static void notices_of_the_connection_table(void **unused)
 	bed.counters->window_start_ns = 0;
 }
 
+static void tracked(uint8_t track, uint32_t udp_timeout_ms)
+{
+	const struct sluice_vip key = {
+		.addr = frame_addr("shop", false), .port = htons(80), .proto = IPPROTO_UDP};
+	const struct sluice_service value = {
+		.id = TO_B1, .kind = SLUICE_L4, .ring_size = 1, .track = track};
+	const uint32_t id = TO_B1;
+	struct sluice_backend b;
+
+	assert_int_equal(bpf_map_update_elem(bed_map("vips"), &key, &value, 0), 0);
+	assert_int_equal(bpf_map_lookup_elem(bed_map("backends"), &id, &b), 0);
+	b.udp_timeout_ms = udp_timeout_ms;
+	assert_int_equal(bpf_map_update_elem(bed_map("backends"), &id, &b, 0), 0);
+}
+
+static void notices_of_a_service_of_datagrams(void **unused)
+{
+	const __u64 *n = bed.counters->notices;
+	static struct frame in;
+	static struct run run;
+
+	(void)unused;
+	bed_empty_conns();
+	frame_parse(&in, "eth / ip4 client > shop / udp 1000 > 80");
+	tracked(SLUICE_TRACK_never, 0);
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
+	assert_int_equal(n[SLUICE_N_conn_untracked], 1);
+	tracked(SLUICE_TRACK_auto, 1000);
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
+	for (uint32_t i = 0; i < bed.n_conns; i++) /* a minute goes by */
+		if (bed.conns[i].way[0].word)
+			bed.conns[i].way[0].word -= 60000 / BED_STEP_MS;
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
+	assert_int_equal(n[SLUICE_N_conn_expired], 1);
+	tracked(SLUICE_TRACK_auto, 0);
+}
+
 static void reasons_of_the_way(void **unused)
 {
 	static struct frame in;
@@ -161,6 +202,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(notices_of_the_connection_table),
+		cmocka_unit_test(notices_of_a_service_of_datagrams),
 		cmocka_unit_test(a_full_table_evicts),
 		cmocka_unit_test(reasons_of_the_way),
 		cmocka_unit_test(events_lost_when_the_ring_is_full),

@@ -101,18 +101,43 @@ void typed_replace_backend(uint32_t id)
 	set(typed.gate.backends, &id, &b);
 }
 
+/* Its first bucket; the tables of these tests are never so full that it needs the second. */
+static uint32_t bucket_of(const struct sluice_flow *flow)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(typed.gate.conns, &info, &len), 0);
+	return sluice_conn_bucket(sluice_conn_hash(flow, typed.gate.meta_seen.seed), 0,
+				  info.max_entries);
+}
+
+uint64_t typed_word(const struct sluice_flow *flow)
+{
+	uint64_t hash = sluice_conn_hash(flow, typed.gate.meta_seen.seed);
+	uint32_t index = bucket_of(flow);
+	struct sluice_conns b;
+
+	assert_int_equal(bpf_map_lookup_elem(typed.gate.conns, &index, &b), 0);
+	for (int way = 0; way < SLUICE_CONN_WAYS; way++)
+		if (b.way[way].word && sluice_conn_of(b.way[way].check, b.way[way].word) == hash)
+			return b.way[way].word;
+	return 0;
+}
+
+void typed_write(const struct sluice_flow *flow, uint64_t word)
+{
+	uint64_t hash = sluice_conn_hash(flow, typed.gate.meta_seen.seed);
+	struct sluice_conns bucket = {.way = {{hash ^ sluice_conn_fold(word), word}}};
+	struct sluice_conn_keys keys = {.way = {*flow}};
+	uint32_t index = bucket_of(flow);
+
+	set(typed.gate.conn_keys, &index, &keys);
+	set(typed.gate.conns, &index, &bucket);
+}
+
 void typed_enter(const struct sluice_flow *flow, uint32_t backend, uint32_t generation,
 		 uint16_t stamp)
 {
-	uint64_t hash = sluice_conn_hash(flow, typed.gate.meta_seen.seed);
-	uint64_t word = sluice_conn_word(backend, generation, stamp);
-	struct sluice_conns bucket = {.way = {{hash ^ sluice_conn_fold(word), word}}};
-	struct sluice_conn_keys keys = {.way = {*flow}};
-	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info), index;
-
-	assert_int_equal(bpf_obj_get_info_by_fd(typed.gate.conns, &info, &len), 0);
-	index = sluice_conn_bucket(hash, 0, info.max_entries);
-	set(typed.gate.conn_keys, &index, &keys);
-	set(typed.gate.conns, &index, &bucket);
+	typed_write(flow, sluice_conn_word(backend, generation, stamp));
 }

@@ -30,5 +30,8 @@ void typed_replace_backend(uint32_t id);
 /* Into the connection table, as the gate does it, with that stamp. */
 void typed_enter(const struct sluice_flow *flow, uint32_t backend, uint32_t generation,
 		 uint16_t stamp);
+/* The flow's entry (conn.h), 0 if it has none; and that entry written anew. */
+uint64_t typed_word(const struct sluice_flow *flow);
+void typed_write(const struct sluice_flow *flow, uint64_t word);
 
 #endif

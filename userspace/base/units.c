@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "base/units.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -75,6 +76,20 @@ const char *units_format_count(uint64_t n, char buf[8])
 			 (unsigned)(n % unit / (unit / 10)), letters[i]);
 	else
 		snprintf(buf, 8, "%u%c", (unsigned)(n / unit % 1000), letters[i]);
+	return buf;
+}
+
+const char *units_format_ms(uint64_t ms, char buf[UNITS_MS])
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+	} units[] = {{"d", 24 * 3600000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+	unsigned i = ms ? 0 : 4;
+
+	while (ms % units[i].ms != 0)
+		i++;
+	snprintf(buf, UNITS_MS, "%" PRIu64 "%s", ms / units[i].ms, units[i].name);
 	return buf;
 }
 

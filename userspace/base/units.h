@@ -12,6 +12,9 @@
 
 bool units_parse_ms(uint64_t *out_ms, const char *text);
 bool units_parse_bytes(uint64_t *out, const char *text);
+/* "30s", "90m", "250ms": exact; returns buf. */
+#define UNITS_MS 24
+const char *units_format_ms(uint64_t ms, char buf[UNITS_MS]);
 /* "1.2M", "845", "3.4k": at most 8 bytes with the NUL; returns buf. */
 const char *units_format_count(uint64_t n, char buf[8]);
 /* "12 MiB", "845 B"; at most 16 bytes; returns buf. */

@@ -49,9 +49,11 @@ struct conf_service {
 	struct conf_backend *backends;
 	unsigned n_backends;
 
-	uint32_t ring_size; /* l4: Maglev table size, a prime */
-	uint32_t forward;   /* l4: enum sluice_mode: how packets go to the backends */
-	uint32_t hash;      /* l4: enum sluice_hash: what of a flow chooses */
+	uint32_t ring_size;      /* l4: Maglev table size, a prime */
+	uint32_t forward;        /* l4: enum sluice_mode: how packets go to the backends */
+	uint32_t hash;           /* l4: enum sluice_hash: what of a flow chooses */
+	uint32_t track;          /* l4: enum sluice_track: who enters the connection table */
+	uint32_t udp_timeout_ms; /* l4: silence after which a UDP flow is a new one: 30s */
 
 	/* l7. Each limit has a default that suits a public site. */
 	uint32_t connect_ms;        /* to reach a backend: 5s */

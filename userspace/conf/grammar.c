@@ -58,6 +58,8 @@ static cfg_opt_t service_opts[] = {
 	MANY("proto"),
 	ONE("forward"),
 	ONE("hash"),
+	ONE("track"),
+	ONE("udp_timeout"),
 	ONE("ring_size"),
 	ONE("connect_timeout"),
 	ONE("response_timeout"),

@@ -323,11 +323,13 @@ static void way_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 #define WORD(name, sentence) #name,
 	static const char *const modes[] = {SLUICE_MODES(WORD)};
 	static const char *const hashes[] = {SLUICE_HASHES(WORD)};
+	static const char *const tracks[] = {SLUICE_TRACKS(WORD)};
 #undef WORD
 
 	s->forward =
 		choice_read(r, value_of(sec, "forward"), "forward", modes, SLUICE_MODE_COUNT, s);
 	s->hash = choice_read(r, value_of(sec, "hash"), "hash", hashes, SLUICE_HASH_COUNT, s);
+	s->track = choice_read(r, value_of(sec, "track"), "track", tracks, SLUICE_TRACK_COUNT, s);
 }
 
 static void ring_check(struct reading *r, const struct value *v, const struct conf_service *s)

@@ -38,6 +38,7 @@ const struct setting settings[] = {
 	DAEMON("drain_timeout", MS, drain_ms, 30000, 0, 24 * HOUR),
 
 	L4("ring_size", COUNT, ring_size, SLUICE_RING_SIZE, 3, MAGLEV_MAX_SIZE),
+	L4("udp_timeout", MS, udp_timeout_ms, 30000, 1000, HOUR),
 	L7("connect_timeout", MS, connect_ms, 5000, 1, HOUR),
 	L7("response_timeout", MS, response_ms, 60000, 1, 24 * HOUR),
 	L7("header_timeout", MS, header_ms, 10000, 1, HOUR),
@@ -99,7 +100,6 @@ const char *setting_format(enum setting_kind kind, uint64_t n, char buf[SETTING_
 		const char *name;
 		uint64_t n;
 	} table[][6] = {
-		[MS] = {{"d", 24 * HOUR}, {"h", HOUR}, {"m", 60000}, {"s", 1000}, {"ms", 1}},
 		[BYTES] = {{"t", 1ULL << 40},
 			   {"g", 1 << 30},
 			   {"m", 1 << 20},
@@ -109,6 +109,9 @@ const char *setting_format(enum setting_kind kind, uint64_t n, char buf[SETTING_
 	};
 	const struct unit *unit = table[kind];
 
+	_Static_assert(SETTING_TEXT >= UNITS_MS, "a duration may be as long");
+	if (kind == MS)
+		return units_format_ms(n, buf);
 	while (n % unit->n != 0 || (n == 0 && unit->n != 1))
 		unit++;
 	snprintf(buf, SETTING_TEXT, "%" PRIu64 "%s", n / unit->n, unit->name);

@@ -23,6 +23,7 @@
 #include "l4/chatter.h"
 #include "l4/conns.h"
 #include "l4/sieves.h"
+#include "sluice/conn.h"
 #include "sluice/flow_hash.h"
 
 /* ---- asking --------------------------------------------------------------------------- */
@@ -91,6 +92,23 @@ static bool take_backend(const struct gate *g, struct flow_answer *a, __u32 id, 
 	return true;
 }
 
+static void ask_conns(const struct gate *g, const struct sluice_flow *flow, struct flow_answer *a)
+{
+	__u32 idle_ms;
+	__u64 word = conns_find(g, flow, &idle_ms);
+
+	if (!word)
+		return;
+	a->conn_backend = sluice_conn_backend(word);
+	a->conn_generation = sluice_conn_generation(word);
+	if (!take_backend(g, a, a->conn_backend, a->conn_generation))
+		a->conn = FLOW_CONN_STALE;
+	else if (sluice_conn_expired(word, idle_ms, a->to.udp_timeout_ms))
+		a->conn = FLOW_CONN_EXPIRED;
+	else
+		a->conn = FLOW_CONN_HIT;
+}
+
 static int ask_backend(const struct gate *g, const struct sluice_flow *flow, struct flow_answer *a,
 		       struct err *e)
 {
@@ -101,10 +119,12 @@ static int ask_backend(const struct gate *g, const struct sluice_flow *flow, str
 	rc = read_slot(g, a->service.id, a->slot, &a->ring_backend, e);
 	if (rc)
 		return rc;
-	if (conns_find(g, flow, &a->conn_backend, &a->conn_generation))
-		a->conn = take_backend(g, a, a->conn_backend, a->conn_generation) ? FLOW_CONN_HIT
-										  : FLOW_CONN_STALE;
-	if (a->conn != FLOW_CONN_HIT && a->ring_backend)
+	if (a->service.track != SLUICE_TRACK_never)
+		ask_conns(g, flow, a);
+	if (a->conn == FLOW_CONN_HIT)
+		return 0;
+	a->backend = 0;
+	if (a->ring_backend)
 		take_backend(g, a, a->ring_backend, 0);
 	return 0;
 }
@@ -187,6 +207,21 @@ static void print_lists(const struct gate *g, const struct sluice_flow *flow,
 		       cidr_format(&a->allow.net, net), lists_value(&a->allow.value, now, value));
 }
 
+/* Why the connection table did not decide. */
+static const char *conn_sentence(const struct flow_answer *a)
+{
+	switch (a->conn) {
+	case FLOW_CONN_STALE:
+		return "the backend in the connection table is gone";
+	case FLOW_CONN_EXPIRED:
+		return "the flow was silent for longer than udp_timeout";
+	default:
+		return a->service.track == SLUICE_TRACK_never
+			       ? "the service has track = never"
+			       : "the flow is not in the connection table";
+	}
+}
+
 static void print_backend(const struct gate *g, const struct flow_answer *a)
 {
 	struct sluice_label name = label(g->backend_labels, a->backend);
@@ -202,9 +237,7 @@ static void print_backend(const struct gate *g, const struct flow_answer *a)
 		       a->conn_generation);
 	else
 		printf("because  slot %u of %u in the Maglev table says so; %s\n", a->slot,
-		       a->service.ring_size,
-		       a->conn == FLOW_CONN_STALE ? "the backend in the connection table is gone"
-						  : "the flow is not in the connection table");
+		       a->service.ring_size, conn_sentence(a));
 	if (a->conn == FLOW_CONN_HIT && a->ring_backend != a->backend) {
 		name = label(g->backend_labels, a->ring_backend);
 		printf("         (a new flow would take %s)\n",
@@ -301,8 +334,9 @@ static json_t *connection_json(const struct flow_answer *a)
 {
 	if (a->conn == FLOW_CONN_NONE)
 		return json_null();
-	return json_pack("{s:I, s:I, s:b}", "backend_id", (json_int_t)a->conn_backend, "generation",
-			 (json_int_t)a->conn_generation, "stale", a->conn == FLOW_CONN_STALE);
+	return json_pack("{s:I, s:I, s:b, s:b}", "backend_id", (json_int_t)a->conn_backend,
+			 "generation", (json_int_t)a->conn_generation, "stale",
+			 a->conn == FLOW_CONN_STALE, "expired", a->conn == FLOW_CONN_EXPIRED);
 }
 
 static int print_json(const struct gate *g, const struct sluice_flow *flow,

@@ -7,9 +7,10 @@
 #include "l4/gate.h"
 
 enum flow_conn {
-	FLOW_CONN_NONE,  /* not in the connection table */
-	FLOW_CONN_HIT,   /* there, and its backend takes the flow */
-	FLOW_CONN_STALE, /* there, but its backend is gone */
+	FLOW_CONN_NONE,    /* not in the connection table */
+	FLOW_CONN_HIT,     /* there, and its backend takes the flow */
+	FLOW_CONN_STALE,   /* there, but its backend is gone */
+	FLOW_CONN_EXPIRED, /* there, but of UDP and silent for too long */
 };
 
 struct flow_answer {

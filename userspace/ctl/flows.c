@@ -92,7 +92,7 @@ static int keep(void *arg, const struct conns_flow *row)
 		f->room = room;
 	}
 	f->rows[f->n++] = *row;
-	if (!row->stale)
+	if (!row->stale && !row->ended)
 		f->of_backend[row->backend]++;
 	return 0;
 }
@@ -171,20 +171,22 @@ static void print_row(const struct flows *f, const struct conns_flow *row)
 		printf("%s/%-*s", names_service(&f->names, row->service),
 		       23 - (int)strlen(names_service(&f->names, row->service)),
 		       names_backend(&f->names, row->backend));
-	printf(" %s\n", idle_text(row->idle_s, idle));
+	printf(" %s%s\n", idle_text(row->idle_s, idle), row->ended ? ", ended" : "");
 }
 
 static void print_summary(const struct flows *f)
 {
-	char flows[8], made_for[8], stale[8];
+	uint64_t all = f->sum.live + f->sum.ended + f->sum.stale;
+	char flows[8], made_for[8], ended[8], stale[8];
 
 	if (f->n)
 		putchar('\n');
 	if (f->words->service || f->words->backend)
 		printf("%s of ", units_format_count(f->n, flows));
-	printf("%s flow%s in a table for %s", units_format_count(f->sum.live + f->sum.stale, flows),
-	       f->sum.live + f->sum.stale == 1 ? "" : "s",
+	printf("%s flow%s in a table for %s", units_format_count(all, flows), all == 1 ? "" : "s",
 	       units_format_count(f->sum.made_for, made_for));
+	if (f->sum.ended)
+		printf("; %s ended", units_format_count(f->sum.ended, ended));
 	if (f->sum.stale)
 		printf("; %s stale: their backend is gone, and they are given another one when "
 		       "they come back",
@@ -239,13 +241,13 @@ static json_t *row_json(const struct flows *f, const struct conns_flow *row)
 	char src[ADDR_TEXT], dst[ADDR_TEXT];
 	const char *proto = proto_name(row->flow.proto);
 
-	return json_pack("{s:s, s:i, s:s, s:i, s:s, s:s, s:s, s:I, s:b}", "source",
+	return json_pack("{s:s, s:i, s:s, s:i, s:s, s:s, s:s, s:I, s:b, s:b}", "source",
 			 addr_format(&row->flow.src, src), "source_port", ntohs(row->flow.sport),
 			 "destination", addr_format(&row->flow.dst, dst), "destination_port",
 			 ntohs(row->flow.dport), "proto", proto ? proto : "?", "service",
 			 names_service(&f->names, row->service), "backend",
 			 row->stale ? "" : names_backend(&f->names, row->backend), "idle_seconds",
-			 (json_int_t)row->idle_s, "stale", row->stale);
+			 (json_int_t)row->idle_s, "ended", row->ended, "stale", row->stale);
 }
 
 static int print_rows_json(const struct flows *f)
@@ -288,9 +290,9 @@ static int print_summary_json(const struct flows *f)
 				first);
 		first = false;
 	}
-	printf("],\n\"live\": %llu, \"stale\": %llu, \"made_for\": %llu}\n",
-	       (unsigned long long)f->sum.live, (unsigned long long)f->sum.stale,
-	       (unsigned long long)f->sum.made_for);
+	printf("],\n\"live\": %llu, \"ended\": %llu, \"stale\": %llu, \"made_for\": %llu}\n",
+	       (unsigned long long)f->sum.live, (unsigned long long)f->sum.ended,
+	       (unsigned long long)f->sum.stale, (unsigned long long)f->sum.made_for);
 	return rc;
 }
 

@@ -174,14 +174,6 @@ uint32_t status_mode(const struct status *s, uint32_t service)
 	return SLUICE_MODE_ipip;
 }
 
-uint32_t status_hash(const struct status *s, uint32_t service)
-{
-	for (size_t i = 0; i < s->state.n_vips; i++)
-		if (s->state.vips[i].value.id == service && !plan_is_marker(&s->state.vips[i]))
-			return s->state.vips[i].value.hash;
-	return SLUICE_HASH_5tuple;
-}
-
 static void print_service(const struct status *s, const struct plan_service *svc)
 {
 	printf("\nservice %s (%s%s)  ", svc->name,
@@ -254,7 +246,7 @@ static void print_human(const struct status *s)
 		printf(" %s %" PRIu64, s->lists[i].name, s->lists[i].entries);
 	print_feeds(&s->feeds);
 	printf("\nconnection table  %s of %s flows\n",
-	       units_format_count(s->conns.live + s->conns.stale, flows),
+	       units_format_count(s->conns.live + s->conns.ended + s->conns.stale, flows),
 	       units_format_count(s->conns.made_for, made_for));
 	if (s->steering)
 		printf("steering to %u sockets of sluiced\n", s->meta.workers);

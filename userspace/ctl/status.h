@@ -40,7 +40,6 @@ extern const struct status_name status_notices[SLUICE_N_COUNT];
 
 /* How packets go to a service's backends, and what chooses between them. */
 uint32_t status_mode(const struct status *s, uint32_t service);
-uint32_t status_hash(const struct status *s, uint32_t service);
 /* Part of its service's new flows that a backend gets, 0..1. */
 double status_share(const struct plan_state *s, const struct plan_backend *b);
 

@@ -136,7 +136,8 @@ static json_t *services_json(const struct status *s, bool *oom)
 		if (svc->kind == SLUICE_L4) {
 			put(o, "forward", json_string(plan_mode_name(status_mode(s, svc->id))),
 			    oom);
-			put(o, "hash", json_string(plan_hash_name(status_hash(s, svc->id))), oom);
+			put(o, "hash", json_string(plan_hash_name(svc->entry.hash)), oom);
+			put(o, "track", json_string(plan_track_name(svc->entry.track)), oom);
 		}
 		put(o, "listens", listens_json(s, svc->id, oom), oom);
 		put(o, "backends", backends_json(s, svc->id, oom), oom);
@@ -226,6 +227,7 @@ int status_print_json(const struct status *s, FILE *out, struct err *e)
 	    json_integer((json_int_t)(s->feeds.sieve_bytes[0] + s->feeds.sieve_bytes[1])), &oom);
 	put(root, "connections_max", json_integer((json_int_t)s->conns.made_for), &oom);
 	put(root, "connections", json_integer((json_int_t)s->conns.live), &oom);
+	put(root, "connections_ended", json_integer((json_int_t)s->conns.ended), &oom);
 	put(root, "connections_stale", json_integer((json_int_t)s->conns.stale), &oom);
 	put(root, "steering", json_boolean(s->steering), &oom);
 	put(root, "workers", json_integer(s->meta.workers), &oom);

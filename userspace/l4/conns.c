@@ -13,34 +13,6 @@
 
 #include "sluice/conn.h"
 
-bool conns_find(const struct gate *g, const struct sluice_flow *flow, __u32 *backend,
-		__u32 *generation)
-{
-	__u64 hash = sluice_conn_hash(flow, g->meta_seen.seed);
-	struct bpf_map_info info = {0};
-	__u32 len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(g->conns, &info, &len) != 0)
-		return false;
-	for (int second = 0; second < 2; second++) {
-		__u32 index = sluice_conn_bucket(hash, second, info.max_entries);
-		struct sluice_conns b;
-
-		if (bpf_map_lookup_elem(g->conns, &index, &b) != 0)
-			return false;
-		for (int i = 0; i < SLUICE_CONN_WAYS; i++) {
-			__u64 word = b.way[i].word;
-
-			if (!word || sluice_conn_of(b.way[i].check, word) != hash)
-				continue;
-			*backend = sluice_conn_backend(word);
-			*generation = sluice_conn_generation(word);
-			return true;
-		}
-	}
-	return false;
-}
-
 /* ---- the stamps' clock ---------------------------------------------------------------- */
 
 #define STAMP_TICKS_LOG2 9 /* as conn_stamp() in bpf/balance.h has it */
@@ -75,12 +47,40 @@ static int stamp_now(__u16 *now)
 	return rc;
 }
 
+__u64 conns_find(const struct gate *g, const struct sluice_flow *flow, __u32 *idle_ms)
+{
+	__u64 hash = sluice_conn_hash(flow, g->meta_seen.seed);
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+	__u16 now;
+
+	if (bpf_obj_get_info_by_fd(g->conns, &info, &len) != 0 || stamp_now(&now) != 0)
+		return 0;
+	for (int second = 0; second < 2; second++) {
+		__u32 index = sluice_conn_bucket(hash, second, info.max_entries);
+		struct sluice_conns b;
+
+		if (bpf_map_lookup_elem(g->conns, &index, &b) != 0)
+			return 0;
+		for (int i = 0; i < SLUICE_CONN_WAYS; i++) {
+			__u64 word = b.way[i].word;
+
+			if (!word || sluice_conn_of(b.way[i].check, word) != hash)
+				continue;
+			*idle_ms = sluice_conn_idle_ms(word, now, conns_step_ms());
+			return word;
+		}
+	}
+	return 0;
+}
+
 /* ---- passing over the table ----------------------------------------------------------- */
 
 /* What is known of a backend's id: asked once. */
 struct owner {
 	bool known;
 	__u32 generation, service; /* service 0: nobody's */
+	__u32 udp_timeout_ms;
 };
 
 struct pass {
@@ -150,13 +150,14 @@ static const struct owner *owner_of(struct pass *p, __u32 backend)
 		return &nobody;
 	o = &p->owners[backend];
 	if (!o->known && bpf_map_lookup_elem(p->gate->backends, &backend, &b) == 0)
-		*o = (struct owner){true, b.generation, b.service};
+		*o = (struct owner){true, b.generation, b.service, b.udp_timeout_ms};
 	return o;
 }
 
 /* Fills all of *f but the flow. False: the way is empty. */
 static bool read_way(struct pass *p, __u64 word, struct conns_flow *f)
 {
+	__u32 idle_ms = sluice_conn_idle_ms(word, p->now, p->step_ms);
 	const struct owner *o;
 
 	if (!word)
@@ -166,6 +167,8 @@ static bool read_way(struct pass *p, __u64 word, struct conns_flow *f)
 	o = owner_of(p, f->backend);
 	f->stale = !o->service || o->generation != sluice_conn_generation(word);
 	f->service = f->stale ? 0 : o->service;
+	f->ended = !f->stale && (sluice_conn_closed(word, idle_ms) ||
+				 sluice_conn_expired(word, idle_ms, o->udp_timeout_ms));
 	return true;
 }
 
@@ -195,7 +198,8 @@ static int pass_run(struct pass *p, int (*each)(void *arg, const struct conns_fl
 				p->sum->torn++;
 				continue;
 			}
-			p->sum->live += !f.stale;
+			p->sum->live += !f.stale && !f.ended;
+			p->sum->ended += f.ended;
 			p->sum->stale += f.stale;
 			rc = each(arg, &f);
 		}
@@ -218,7 +222,7 @@ static int count_one(void *arg, const struct conns_flow *f)
 {
 	struct conns_of_backend *of = arg;
 
-	if (f->stale)
+	if (f->stale || f->ended)
 		return 0;
 	of[f->backend].flows++;
 	of[f->backend].recent += f->idle_s < CONNS_RECENT_S;

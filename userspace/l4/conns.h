@@ -8,9 +8,9 @@
 
 #include "l4/gate.h"
 
-/* The entry of this flow; false if there is none. */
-bool conns_find(const struct gate *g, const struct sluice_flow *flow, __u32 *backend,
-		__u32 *generation);
+/* The entry of this flow (sluice/conn.h); 0 if there is none. *idle_ms: for how long at least it
+ * was not used. */
+__u64 conns_find(const struct gate *g, const struct sluice_flow *flow, __u32 *idle_ms);
 
 struct conns_flow {
 	struct sluice_flow flow;
@@ -18,12 +18,13 @@ struct conns_flow {
 	__u32 service; /* of the backend; 0 when stale */
 	__u32 idle_s;  /* since its last packet, within some seconds (conns_step_ms) */
 	bool stale;    /* the backend that it was given is gone, its id perhaps another's now */
+	bool ended;    /* not stale; closed, or of UDP and silent for too long */
 };
 
 /* What passing over the table met. */
 struct conns_sum {
 	uint64_t made_for; /* flows */
-	uint64_t live, stale;
+	uint64_t live, ended, stale;
 	uint64_t torn; /* written at this moment, or by two CPUs at once: of no flow */
 };
 
@@ -41,8 +42,8 @@ struct conns_of_backend {
 	uint64_t flows, recent; /* recent: with a packet in the last CONNS_RECENT_S */
 };
 
-/* Flows of each backend, by id; of[] has SLUICE_MAX_BACKENDS. As conns_each, but the flows
- * themselves are not read. */
+/* Flows of each backend that have not ended, by id; of[] has SLUICE_MAX_BACKENDS. As conns_each,
+ * but the flows themselves are not read. */
 int conns_count(const struct gate *g, struct conns_of_backend *of, struct conns_sum *sum,
 		struct err *e);
 

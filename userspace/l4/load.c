@@ -18,6 +18,7 @@
 #include <bpf/bpf.h>
 
 #include "gate.skel.h"
+#include "l4/conns.h"
 #include "sluice/abi.h"
 #include "sluice/conn.h"
 
@@ -141,6 +142,7 @@ struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
 	skel->rodata->event_heads =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_probe_read_kernel, NULL) == 1;
 	skel->rodata->conn_seed = pinned_seed();
+	skel->rodata->conn_step_ms = conns_step_ms();
 	skel->rodata->conn_buckets = conn_buckets(t);
 	bpf_map__set_max_entries(skel->maps.conns, conn_buckets(t));
 	bpf_map__set_max_entries(skel->maps.conn_keys, conn_buckets(t));

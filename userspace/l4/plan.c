@@ -143,7 +143,7 @@ static bool backend_differs(const struct plan_backend *a, const struct plan_back
 {
 	return strcmp(a->name, b->name) != 0 || a->weight != b->weight ||
 	       a->configured != b->configured || a->mode != b->mode ||
-	       !addr_equal(&a->src, &b->src);
+	       a->udp_timeout_ms != b->udp_timeout_ms || !addr_equal(&a->src, &b->src);
 }
 
 static int id_backends(struct planner *pl)
@@ -304,10 +304,10 @@ static void plan_vip(struct planner *pl, struct plan_vip *vip, const struct plan
 
 		edit.service = s;
 		edit.old_service = pl->running[vip->service];
+		vip->value = s->entry;
 		vip->value.id = s->id;
 		vip->value.kind = s->kind;
 		vip->value.ring_size = s->ring ? s->ring_size : 0;
-		vip->value.hash = s->hash;
 	}
 	edit.step = old ? PLAN_CHANGE_VIP : PLAN_ADD_VIP;
 	if (!old || memcmp(&old->value, &vip->value, sizeof(vip->value)) != 0)

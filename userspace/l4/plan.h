@@ -18,10 +18,10 @@
 
 struct plan_service {
 	char name[SLUICE_NAME];
-	__u32 id;        /* 0 until plan_make has chosen one */
-	__u32 kind;      /* SLUICE_L7 | SLUICE_L4; 0 when no VIP entry tells (actual only) */
-	__u32 mode;      /* enum sluice_mode; wanted only: each backend has it */
-	__u32 hash;      /* enum sluice_hash; VIP entries have it */
+	__u32 id;   /* 0 until plan_make has chosen one */
+	__u32 kind; /* SLUICE_L7 | SLUICE_L4; 0 when no VIP entry tells (actual only) */
+	__u32 mode; /* enum sluice_mode; wanted only: each backend has it */
+	struct sluice_service entry; /* what its VIP entries say; not kind, id and ring_size */
 	__u32 ring_size; /* wanted: as configured. Actual: length of `ring`; 0 = there is none */
 	__u32 slots;     /* actual only: ring_size as it was configured, ring or not */
 	__u32 *ring;     /* owned; wanted: filled by plan_make */
@@ -34,7 +34,8 @@ struct plan_backend {
 	__u32 weight;
 	__u32 configured; /* weight by the file; `sluice backend` makes it differ */
 	__u32 mode;       /* enum sluice_mode */
-	__u32 flows;      /* actual only: in the connection table, if the caller has counted */
+	__u32 udp_timeout_ms;
+	__u32 flows; /* actual only: in the connection table, if the caller has counted */
 	struct sluice_addr addr, src;
 };
 
@@ -62,6 +63,7 @@ void plan_state_fini(struct plan_state *s);
 /* "ipip", "5tuple", ...; "?" for what is none. */
 const char *plan_mode_name(__u32 mode);
 const char *plan_hash_name(__u32 hash);
+const char *plan_track_name(__u32 track);
 /* The VIP's own entry, by its key (abi.h). */
 bool plan_is_marker(const struct plan_vip *vip);
 

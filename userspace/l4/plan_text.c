@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
+
 /* ---- wanted --------------------------------------------------------------------------- */
 
 static void copy_name(char out[SLUICE_NAME], const char *name)
@@ -68,7 +70,8 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 	copy_name(out->name, s->name);
 	out->kind = s->kind;
 	out->mode = s->forward;
-	out->hash = s->hash;
+	out->entry.hash = s->hash;
+	out->entry.track = (__u8)s->track;
 	out->ring_size = s->kind == SLUICE_L4 ? s->ring_size : 0;
 	for (unsigned i = 0; i < s->n_listens; i++) {
 		const struct conf_listen *l = &s->listens[i];
@@ -90,6 +93,7 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 		b->service = index;
 		b->weight = b->configured = s->backends[i].weight;
 		b->mode = s->forward;
+		b->udp_timeout_ms = s->udp_timeout_ms;
 		b->addr = s->backends[i].endpoint.addr;
 		b->src = addr_is_v4(&b->addr) ? c->source4 : c->source6;
 	}
@@ -131,6 +135,7 @@ int plan_want(struct plan_state *want, const struct conf *c, struct err *e)
 #define NAME(name, sentence) #name,
 static const char *const modes[] = {SLUICE_MODES(NAME)};
 static const char *const hashes[] = {SLUICE_HASHES(NAME)};
+static const char *const tracks[] = {SLUICE_TRACKS(NAME)};
 #undef NAME
 
 const char *plan_mode_name(__u32 mode)
@@ -141,6 +146,11 @@ const char *plan_mode_name(__u32 mode)
 const char *plan_hash_name(__u32 hash)
 {
 	return hash < SLUICE_HASH_COUNT ? hashes[hash] : "?";
+}
+
+const char *plan_track_name(__u32 track)
+{
+	return track < SLUICE_TRACK_COUNT ? tracks[track] : "?";
 }
 
 /* ---- lines ---------------------------------------------------------------------------- */
@@ -168,7 +178,7 @@ static const char *service_name(const struct plan_service *s)
 static void print_backend_change(const struct plan_edit *x, FILE *out)
 {
 	const struct plan_backend *b = x->backend, *old = x->old_backend;
-	char from[ADDR_TEXT], to[ADDR_TEXT];
+	char from[ADDR_TEXT], to[ADDR_TEXT], old_time[UNITS_MS], time[UNITS_MS];
 
 	fprintf(out, "~ backend %s/%s", x->service->name, b->name);
 	if (strcmp(b->name, old->name) != 0)
@@ -176,6 +186,10 @@ static void print_backend_change(const struct plan_edit *x, FILE *out)
 	if (b->mode != old->mode)
 		fprintf(out, " forward %s -> %s", plan_mode_name(old->mode),
 			plan_mode_name(b->mode));
+	if (b->udp_timeout_ms != old->udp_timeout_ms)
+		fprintf(out, " udp_timeout %s -> %s",
+			units_format_ms(old->udp_timeout_ms, old_time),
+			units_format_ms(b->udp_timeout_ms, time));
 	if (b->weight != old->weight)
 		fprintf(out, " weight %u -> %u", old->weight, b->weight);
 	if (b->weight == old->weight && b->configured != old->configured)
@@ -183,6 +197,28 @@ static void print_backend_change(const struct plan_edit *x, FILE *out)
 	if (!addr_equal(&b->src, &old->src))
 		fprintf(out, " source %s -> %s", addr_format(&old->src, from),
 			addr_format(&b->src, to));
+	fputc('\n', out);
+}
+
+/* All that is changed of one, however much it is: in one line. */
+static void print_vip_change(const struct plan_edit *x, FILE *out)
+{
+	const struct sluice_service *s = &x->vip->value, *old = &x->old_vip->value;
+	char text[ENDPOINT_TEXT + 8];
+
+	if (s->kind == old->kind && s->hash == old->hash && s->track == old->track &&
+	    s->id == old->id)
+		return; /* the line about the ring says it */
+	fprintf(out, "~ service %s %s", x->service->name, vip_text(x->vip, text, sizeof(text)));
+	if (s->kind != old->kind)
+		fprintf(out, " %s -> %s", kind_name(old->kind), kind_name(s->kind));
+	if (s->hash != old->hash)
+		fprintf(out, " hash %s -> %s", plan_hash_name(old->hash), plan_hash_name(s->hash));
+	if (s->track != old->track)
+		fprintf(out, " track %s -> %s", plan_track_name(old->track),
+			plan_track_name(s->track));
+	if (s->id != old->id)
+		fputs(" now leads here", out);
 	fputc('\n', out);
 }
 
@@ -198,17 +234,8 @@ static void print_vip(const struct plan_edit *x, FILE *out)
 	else if (x->step == PLAN_REMOVE_VIP)
 		fprintf(out, "- service %s %s\n", service_name(x->old_service),
 			vip_text(x->old_vip, text, sizeof(text)));
-	else if (x->vip->value.kind != x->old_vip->value.kind)
-		fprintf(out, "~ service %s %s %s -> %s\n", x->service->name,
-			vip_text(x->vip, text, sizeof(text)), kind_name(x->old_vip->value.kind),
-			kind_name(x->vip->value.kind));
-	else if (x->vip->value.hash != x->old_vip->value.hash)
-		fprintf(out, "~ service %s %s hash %s -> %s\n", x->service->name,
-			vip_text(x->vip, text, sizeof(text)),
-			plan_hash_name(x->old_vip->value.hash), plan_hash_name(x->vip->value.hash));
-	else if (x->vip->value.id != x->old_vip->value.id)
-		fprintf(out, "~ service %s %s now leads here\n", x->service->name,
-			vip_text(x->vip, text, sizeof(text)));
+	else
+		print_vip_change(x, out);
 }
 
 static void print_ring(const struct plan_edit *x, FILE *out)

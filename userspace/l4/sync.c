@@ -110,6 +110,7 @@ static int read_backends(const struct gate *g, struct plan_state *s, struct err 
 		b->weight = labels[id].weight;
 		b->configured = labels[id].configured;
 		b->mode = all[id].mode;
+		b->udp_timeout_ms = all[id].udp_timeout_ms;
 		b->addr = all[id].addr;
 		b->src = all[id].src;
 		s->n_backends++;
@@ -133,7 +134,7 @@ static void learn_service(struct plan_state *s, const struct plan_vip *vip)
 		if (s->services[i].id != vip->value.id)
 			continue;
 		s->services[i].kind = vip->value.kind;
-		s->services[i].hash = vip->value.hash;
+		s->services[i].entry = vip->value;
 	}
 }
 
@@ -282,6 +283,7 @@ static int write_backend(const struct gate *g, const struct plan_edit *x)
 	if (rc)
 		return rc;
 	entry.mode = b->mode;
+	entry.udp_timeout_ms = b->udp_timeout_ms;
 	entry.addr = b->addr;
 	entry.src = b->src;
 	entry.service = x->service->id;
@@ -381,7 +383,8 @@ static void filter_set(__u64 *words, __u32 bit)
 static void filter_add(struct filters *f, const struct plan_vip *vip)
 {
 	filter_set(f->vips, sluice_filter_bit(&vip->key.addr, 0));
-	if (vip->service != PLAN_MARKER && (vip->value.kind & SLUICE_L4))
+	if (vip->service != PLAN_MARKER && (vip->value.kind & SLUICE_L4) &&
+	    vip->value.track != SLUICE_TRACK_never)
 		filter_set(f->l4, sluice_filter_bit(&vip->key.addr, vip->key.port));
 }
 
