@@ -66,6 +66,8 @@ static __always_inline bool conn_room(struct packet *p)
 	__u64 now = bpf_ktime_get_ns();
 
 	if (now - c->window_start_ns >= 1000000000ULL) {
+		c->window_was_full =
+			now - c->window_start_ns < 2000000000ULL && c->window_entries >= conn_rate;
 		c->window_start_ns = now;
 		c->window_entries = 0;
 	}
@@ -73,6 +75,16 @@ static __always_inline bool conn_room(struct packet *p)
 		return false;
 	c->window_entries++;
 	return true;
+}
+
+/* Were flows left out in the last moment? */
+static __always_inline bool conn_flooded(const struct packet *p)
+{
+	const struct sluice_counters *c = p->count;
+
+	if (bpf_ktime_get_ns() - c->window_start_ns >= 2000000000ULL)
+		return !conn_rate;
+	return c->window_was_full || c->window_entries >= conn_rate;
 }
 
 /* Coarse time: changes every half second to five seconds, by the kernel's HZ. */
@@ -124,9 +136,11 @@ static __always_inline __u64 conn_score(__u64 hash, const struct sluice_conn *c,
 {
 	__u64 word = c->word, age = sluice_conn_age(word, now);
 	__u64 long_ago = SLUICE_CONN_LINGER_MS + SLUICE_CONN_AHEAD * conn_step_ms;
-	__u64 closed = mask_less(long_ago, age * conn_step_ms) & mask_top(word << 32);
+	__u64 closed = mask_less(long_ago, age * conn_step_ms) & mask_top(word << 32 | word << 34);
 
-	_Static_assert(SLUICE_CONN_CLOSING << 32 == 1ULL << 63, "the top bit");
+	_Static_assert(SLUICE_CONN_CLOSING << 32 == 1ULL << 63 &&
+			       SLUICE_CONN_OPENING << 34 == 1ULL << 63,
+		       "the top bit");
 	return age | (closed & PLACE_CLOSED) | (mask_zero(word) & PLACE_EMPTY) |
 	       (mask_zero(sluice_conn_of(c->check, word) ^ hash) & PLACE_OWN);
 }
@@ -167,6 +181,8 @@ static __always_inline __u64 conn_word(const struct packet *p)
 
 	if (p->flow.proto == IPPROTO_UDP)
 		word |= SLUICE_CONN_UDP;
+	if (p->syn)
+		word |= SLUICE_CONN_OPENING;
 	return p->closing ? word | SLUICE_CONN_CLOSING : word;
 }
 
@@ -191,17 +207,17 @@ static __always_inline bool conn_write(struct packet *p)
 
 /*
  * A flow enters the table on evidence that its client is there: a TCP packet that is more
- * than an opening SYN, or any UDP. Until then the Maglev table gives the same answer, unless
- * the service has its table changed meanwhile (`track = always` is for that). RST and quotes
- * in ICMP errors make no entry. Neither RST nor FIN removes one: both can be forged. They mark
- * it as closing, which changes nothing for the flow, and once it is silent its place is the
- * first to go to another who needs it.
+ * than an opening SYN, or any UDP. Until then the Maglev table gives the same answer. A SYN
+ * enters where it would not: the table was changed (below), or the service says `always`.
+ * RST and quotes in ICMP errors make no entry. Neither RST nor FIN removes one: both can be
+ * forged. They mark it as closing, which changes nothing for the flow. Once an entry that is
+ * closing, or of a SYN alone, is silent, its place is the first to go to another who needs it.
  */
 static __always_inline void conn_insert(struct packet *p, const struct sluice_service *s)
 {
 	if (p->rst || p->quoted || !p->hash || s->track == SLUICE_TRACK_never)
 		return;
-	if (p->syn && s->track != SLUICE_TRACK_always)
+	if (p->syn && s->track != SLUICE_TRACK_always && !p->moved)
 		return;
 	if (!conn_room(p) || !conn_write(p)) {
 		notice(p, SLUICE_N_conn_skipped);
@@ -210,10 +226,12 @@ static __always_inline void conn_insert(struct packet *p, const struct sluice_se
 	notice(p, SLUICE_N_conn_new);
 }
 
-/* The entry as this packet leaves it: used just now; closing, or opened again by a SYN. */
+/* The entry as this packet leaves it: used just now; no more opening unless it is a SYN; closing,
+ * or opened again by a SYN. */
 static __always_inline __u64 conn_renewed(const struct packet *p, __u64 word)
 {
 	word = (word & ~SLUICE_CONN_STAMP) | conn_stamp();
+	word &= ~((__u64)!p->syn << 29);
 	word |= (__u64)p->closing << 31;
 	return word & ~((__u64)p->syn << 31);
 }
@@ -264,14 +282,14 @@ static __always_inline bool conn_find(struct packet *p)
 }
 
 /* The backend that the flow's hash gives it. */
-static __always_inline bool ring_find(struct packet *p, const struct sluice_service *s)
+static __always_inline bool ring_find(struct packet *p, const struct sluice_service *s, __u32 hash)
 {
-	__u32 id = s->id, slot = slot, *backend;
+	__u32 id = s->id, slot, *backend;
 	void *ring = bpf_map_lookup_elem(&rings, &id);
 
 	if (!ring)
 		return false;
-	slot = sluice_slot(sluice_service_hash(&p->flow, s->hash), s->ring_size);
+	slot = sluice_slot(hash, s->ring_size);
 	backend = bpf_map_lookup_elem(ring, &slot);
 	if (!backend)
 		return false;
@@ -280,7 +298,69 @@ static __always_inline bool ring_find(struct packet *p, const struct sluice_serv
 	return p->to;
 }
 
-/* Why the flow's backend is not known. */
+/* ---- the table before the last change ------------------------------------------------- */
+
+/*
+ * A TCP packet without an entry, in the middle of a flow, soon after the table was changed. The
+ * flow may be older than the change, and come from a balancer that is gone, or have lost its
+ * entry: then the table before has its backend. Or it is younger: then the new one has. Where
+ * both agree it does not matter. Where they differ, the younger flows of this balancer can be
+ * told, because their SYNs are entered (`moved`): so what is left is taken for an older one.
+ * Younger flows of another balancer, which change over within the time, are taken wrongly; they
+ * are fewer than the older ones that change over.
+ *
+ * Only a backend that is still there counts; one that drains does. While the table of connections
+ * takes no more in, SYNs are not entered, so that the new table is asked alone. A flow that had
+ * an entry of a backend which is gone now has no use for another table, nor has one of UDP: its
+ * first datagram looks like any other.
+ */
+static __always_inline bool before_matters(const struct packet *p, const struct sluice_service *s)
+{
+	return p->flow.proto == IPPROTO_TCP && p->hash && !p->conn_stale &&
+	       s->track != SLUICE_TRACK_never;
+}
+
+/* The slot that the flow had, or 0. Global, so that the verifier walks it once. */
+__noinline int before_slot(__u32 service, __u32 hash)
+{
+	const struct sluice_change *change = bpf_map_lookup_elem(&changes, &service);
+	__u32 slot, *was;
+	void *ring;
+
+	if (!change || !change->until_ns || change->until_ns <= bpf_ktime_get_boot_ns())
+		return 0;
+	slot = sluice_slot(hash, change->slots);
+	ring = bpf_map_lookup_elem(&rings_before, &service);
+	if (!ring)
+		return 0;
+	was = bpf_map_lookup_elem(ring, &slot);
+	return was ? (int)*was : 0;
+}
+
+/* True: set p->backend and p->to to what they were. */
+static __always_inline bool before_find(struct packet *p, const struct sluice_service *s,
+					__u32 hash)
+{
+	__u32 was = (__u32)before_slot(s->id, hash), id = SLUICE_BEFORE_ID(was);
+	const struct sluice_backend *to;
+
+	if (!id || id == p->backend)
+		return false;
+	to = backend_find(id);
+	if (!to || (to->generation & 0xffff) != SLUICE_BEFORE_GENERATION(was))
+		return false;
+	p->moved = p->syn;
+	if (p->syn || conn_flooded(p))
+		return false;
+	p->backend = id;
+	p->to = to;
+	notice(p, SLUICE_N_conn_previous);
+	return true;
+}
+
+/* ---- a flow that is not known --------------------------------------------------------- */
+
+/* Why it is not. */
 static __always_inline void notice_new(struct packet *p, const struct sluice_service *s)
 {
 	if (s->track == SLUICE_TRACK_never)
@@ -296,8 +376,13 @@ static __always_inline void notice_new(struct packet *p, const struct sluice_ser
 /* For a flow that is not in the connection table. Sets p->backend and p->to. */
 static __always_inline int backend_choose(struct packet *p, const struct sluice_service *s)
 {
+	__u32 hash = sluice_service_hash(&p->flow, s->hash);
+	bool found = ring_find(p, s, hash);
+
 	notice_new(p, s);
-	if (!ring_find(p, s))
+	if (before_matters(p, s) && before_find(p, s, hash))
+		found = true;
+	if (!found)
 		return SLUICE_R_no_backend;
 	conn_insert(p, s);
 	return NEXT;

@@ -40,6 +40,7 @@ struct packet {
 	__u8 quoted;         /* flow is not the packet's own: an ICMP error quotes it */
 	__u8 conn_stale;     /* the connection table's entry leads nowhere any more */
 	__u8 conn_expired;   /* or its flow was silent for too long */
+	__u8 moved;          /* its slot has another backend since the last change of the table */
 	__u8 vip_kind;       /* of an ICMP message: kinds of the VIP that it came to */
 	struct sluice_flow flow;
 	__u64 hash;                      /* of the flow, in the connection table */

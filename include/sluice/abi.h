@@ -85,6 +85,18 @@ struct sluice_service {
 	__u8 pad[7];
 };
 
+/* The last change of a service's Maglev table; the one before it is in the map rings_before. */
+struct sluice_change {
+	__u64 until_ns; /* CLOCK_BOOTTIME: how long it is asked; 0: there is none to ask */
+	__u32 slots;    /* it has */
+	__u32 keep_ms;  /* by the file: how long after a change; the gate does not read it */
+};
+
+/* A slot of such a table. The id may be another backend's by now, with another generation. */
+#define SLUICE_BEFORE(id, generation)  ((__u32)(generation) << 16 | (id))
+#define SLUICE_BEFORE_ID(slot)         ((slot) & 0xffff)
+#define SLUICE_BEFORE_GENERATION(slot) ((slot) >> 16) /* its low 16 bits */
+
 struct sluice_backend {
 	struct sluice_addr addr; /* outer destination */
 	struct sluice_addr src;  /* outer source, same family */
@@ -200,7 +212,8 @@ struct sluice_counters {
 	struct sluice_hop hops[SLUICE_MAX_BACKENDS];
 	__u64 window_start_ns;
 	__u64 window_entries;
-	__u64 icmp_start_ns; /* the window of ICMP errors sent, likewise */
+	__u64 window_was_full; /* the one before */
+	__u64 icmp_start_ns;   /* the window of ICMP errors sent, likewise */
 	__u64 icmp_sent;
 	/* Written by whoever writes the map sieves: where the sieves of IPv4 and IPv6 are, as first
 	 * slot << 16 | number of slots. 0: there is none. */
@@ -209,7 +222,6 @@ struct sluice_counters {
 	 * though they are not dropped, and until when, so that a killed one does not go on. */
 	__u64 capture;
 	__u64 capture_until_ns; /* CLOCK_BOOTTIME */
-	__u64 pad[1];
 };
 
 /* One sampled packet, in the ring buffer `events`. */
@@ -239,6 +251,7 @@ SLUICE_SIZE(struct sluice_lpm6, 20);
 SLUICE_SIZE(struct sluice_listed, 16);
 SLUICE_SIZE(struct sluice_vip, 20);
 SLUICE_SIZE(struct sluice_service, 24);
+SLUICE_SIZE(struct sluice_change, 16);
 SLUICE_SIZE(struct sluice_backend, 48);
 SLUICE_SIZE(struct sluice_label, 44);
 SLUICE_SIZE(struct sluice_flow, 40);
@@ -246,7 +259,7 @@ SLUICE_SIZE(struct sluice_conns, 64);
 SLUICE_SIZE(struct sluice_hop, 40);
 SLUICE_SIZE(struct sluice_event, 200);
 SLUICE_SIZE(struct sluice_meta, 24);
-_Static_assert(SLUICE_MAX_BACKENDS <= 1U << 14, "a connection's entry holds 14 bits of it");
+_Static_assert(SLUICE_MAX_BACKENDS <= 1U << 13, "a connection's entry holds 13 bits of it");
 _Static_assert(sizeof(struct sluice_counters) % 64 == 0, "a cache line is shared between CPUs");
 _Static_assert(SLUICE_R_COUNT <= SLUICE_SLOTS && SLUICE_N_COUNT <= SLUICE_SLOTS, "slots");
 

@@ -5,11 +5,11 @@
  * 64-bit fingerprint of one: so a lookup reads one line, two on a miss, and writes nothing.
  *
  *   check  fingerprint ^ fold(word)      an entry torn by two writers at once fits nobody
- *   word   generation:32 | closing:1 | udp:1 | backend:14 | stamp:16      0 = empty
+ *   word   generation:32 | closing:1 | udp:1 | opening:1 | backend:13 | stamp:16
  *
- * What the fold covers leaves the stamp and closing out, so that they can be renewed by one
- * store. Who the flows are is in the map conn_keys at the same place, for people: the gate
- * writes it with an entry and never reads it.
+ * An empty way is 0, 0. What the fold covers leaves out the stamp, opening and closing, so that
+ * they can be renewed by one store. Who the flows are is in the map conn_keys at the same place,
+ * for people: the gate writes it with an entry and never reads it.
  */
 #ifndef SLUICE_CONN_H
 #define SLUICE_CONN_H
@@ -17,11 +17,12 @@
 #include "sluice/abi.h"
 
 #define SLUICE_CONN_STAMP   0xffffULL
+#define SLUICE_CONN_OPENING (1ULL << 29) /* its client sent a SYN and nothing since */
 #define SLUICE_CONN_UDP     (1ULL << 30)
 #define SLUICE_CONN_CLOSING (1ULL << 31) /* its client sent FIN or RST, and no SYN since */
-#define SLUICE_CONN_LOOSE   (SLUICE_CONN_STAMP | SLUICE_CONN_CLOSING)
+#define SLUICE_CONN_LOOSE   (SLUICE_CONN_STAMP | SLUICE_CONN_OPENING | SLUICE_CONN_CLOSING)
 
-/* A closing flow that was silent for so long has ended. */
+/* A flow that is closing or opening and was silent for so long has ended. */
 #define SLUICE_CONN_LINGER_MS 10000
 
 /* Stamps so close behind are ahead of now: of another CPU, which saw the tick first. */
@@ -63,7 +64,7 @@ static inline __attribute__((always_inline)) __u64 sluice_conn_word(__u32 backen
 
 static inline __attribute__((always_inline)) __u32 sluice_conn_backend(__u64 word)
 {
-	return (__u32)(word >> 16) & 0x3fff;
+	return (__u32)(word >> 16) & 0x1fff;
 }
 
 static inline __attribute__((always_inline)) __u32 sluice_conn_generation(__u64 word)
@@ -106,10 +107,11 @@ static inline __attribute__((always_inline)) int sluice_conn_expired(__u64 word,
 	return (word & SLUICE_CONN_UDP) && udp_timeout_ms && idle_ms >= udp_timeout_ms;
 }
 
-/* A TCP flow that was closed, by all that a balancer sees of it. */
+/* A TCP flow that was closed or never opened, by all that a balancer sees of it. */
 static inline __attribute__((always_inline)) int sluice_conn_closed(__u64 word, __u32 idle_ms)
 {
-	return (word & SLUICE_CONN_CLOSING) && idle_ms >= SLUICE_CONN_LINGER_MS;
+	return (word & (SLUICE_CONN_CLOSING | SLUICE_CONN_OPENING)) &&
+	       idle_ms >= SLUICE_CONN_LINGER_MS;
 }
 
 /* Buckets of a table that is made for so many flows: half of the ways stay free then, so that

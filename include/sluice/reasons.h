@@ -65,7 +65,9 @@ enum sluice_reason {
 	SLUICE_NOTICE(conn_evicted, "flows that gave their place in the connection table to "      \
 				    "others")                                                      \
 	SLUICE_NOTICE(conn_expired, "UDP flows that were silent for too long; hashed anew")        \
-	SLUICE_NOTICE(conn_untracked, "packets of services with track = never, which were hashed")
+	SLUICE_NOTICE(conn_untracked, "packets of services with track = never, which were hashed") \
+	SLUICE_NOTICE(conn_previous, "packets of flows that are older than a change of the "       \
+				     "table, sent where it had them before")
 
 enum sluice_notice {
 #define SLUICE_NOTICE(name, sentence) SLUICE_N_##name,

@@ -70,9 +70,9 @@ def predicted(lab, sport, vip=VIP4, client=CLIENT4):
     """What `sluice flow` says."""
     name = (lambda a: f'[{a}]') if ':' in vip else str
     said = lab.balancer.sluice('flow', f'{name(client)}:{sport}', f'{name(vip)}:80').stdout
-    named = set(re.findall(r'\bb[123]\b', said))
+    named = re.findall(r'^backend +(b[123])\b', said, re.M)
     assert len(named) == 1, said
-    return named.pop()
+    return named[0]
 
 
 @pytest.mark.parametrize('vip, client', FAMILIES)

@@ -52,11 +52,20 @@ static void test_udp_timeout(void **unused)
 	       "~ backend shop/b2 udp_timeout 2m -> 1h\n");
 }
 
+static void test_previous_table(void **unused)
+{
+	(void)unused;
+	change(SHOP(""), SHOP("previous_table = 0s"), "~ service shop previous_table 10m -> 0ms\n");
+	change(SHOP("previous_table = 90s"), SHOP(""),
+	       "~ service shop previous_table 90s -> 10m\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_track),
 		cmocka_unit_test(test_udp_timeout),
+		cmocka_unit_test(test_previous_table),
 	};
 
 	return cmocka_run_group_tests_name("plan_words", tests, NULL, NULL);

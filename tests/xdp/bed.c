@@ -22,6 +22,7 @@
 
 #include "base/addr.h"
 #include "gate.skel.h"
+#include "l4/arrays.h"
 #include "sluice/conn.h"
 
 struct bed bed;
@@ -170,14 +171,7 @@ void bed_mode(uint32_t id, enum sluice_mode mode)
 
 void bed_ring(uint32_t service, const uint32_t *table, uint32_t size)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_INNER_MAP);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, size, &opts);
-
-	MUST(fd >= 0);
-	for (uint32_t i = 0; i < size; i++)
-		MUST(bpf_map_update_elem(fd, &i, &table[i], BPF_ANY) == 0);
-	map_set("rings", &service, &fd);
-	close(fd);
+	MUST(array_swap_in(bed_map("rings"), service, table, size) == 0);
 }
 
 void bed_filters(int byte)

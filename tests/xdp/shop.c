@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 
 #include "base/maglev.h"
+#include "l4/arrays.h"
 #include "sluice/flow_hash.h"
 
 struct sluice_service shop_entry;
@@ -41,6 +42,21 @@ void shop_table(uint32_t size, uint32_t x, uint32_t y, uint32_t z)
 	entries_write();
 }
 
+void shop_keep_table(int seconds)
+{
+	struct sluice_change change = {.slots = shop_entry.ring_size};
+	static uint32_t before[65537];
+	const uint32_t id = SHOP;
+	struct timespec now;
+
+	for (uint32_t i = 0; i < change.slots; i++)
+		before[i] = SLUICE_BEFORE(table[i], 5);
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	change.until_ns = (now.tv_sec + seconds) * 1000000000ULL;
+	assert_int_equal(array_swap_in(bed_map("rings_before"), SHOP, before, change.slots), 0);
+	assert_int_equal(bpf_map_update_elem(bed_map("changes"), &id, &change, 0), 0);
+}
+
 void shop_backend(uint32_t id, uint32_t generation, bool in_use)
 {
 	bed_backend(id, id == Y ? "b2" : "b1", id == Z, generation, in_use);
@@ -61,7 +77,11 @@ void window_hold(void)
 
 int shop_open(void **unused)
 {
+	static const struct sluice_change none;
+	const uint32_t shop = SHOP;
+
 	(void)unused;
+	assert_int_equal(bpf_map_update_elem(bed_map("changes"), &shop, &none, 0), 0);
 	for (uint32_t id = X; id < BACKENDS; id++)
 		shop_backend(id, 5, true);
 	shop_entry = (struct sluice_service){.id = SHOP, .kind = SLUICE_L4};

@@ -23,6 +23,8 @@ extern struct run shop_run; /* of the last packet */
 int shop_open(void **unused);
 /* The table that `sluice apply` would load for these weights. */
 void shop_table(uint32_t size, uint32_t x, uint32_t y, uint32_t z);
+/* From now on the table that is loaded is the one before the last change, for so many seconds. */
+void shop_keep_table(int seconds);
 /* X, Y or Z, as it was opened, and with another generation or no more in use. */
 void shop_backend(uint32_t id, uint32_t generation, bool in_use);
 /* The backend that one more packet of the flow goes to; flags NULL for UDP. */

@@ -47,15 +47,21 @@ static int close_shop(void **unused)
 	return typed_gate_close(unused);
 }
 
-static void send_flows(unsigned first)
+static void send_packets(unsigned first, const char *flags)
 {
 	char text[128];
 
 	for (unsigned i = 0; i < FLOWS; i++) {
-		snprintf(text, sizeof(text), "eth / ip4 10.9.9.9 > shop / tcp %u > 80 A",
-			 1000 + first + i);
+		snprintf(text, sizeof(text), "eth / ip4 10.9.9.9 > shop / tcp %u > 80 %s",
+			 1000 + first + i, flags);
 		typed_send(text);
 	}
+}
+
+static void send_flows(unsigned first)
+{
+	send_packets(first, "S");
+	send_packets(first, "A");
 }
 
 static unsigned flows_of(const char *backend)
@@ -118,7 +124,7 @@ static void test_all_drained_and_enabled_again(void **unused)
 	typed_hides("no backend of shop");
 	typed_works("sluice backend drain shop/b2");
 	typed_shows("no backend of shop does: new flows to it are dropped (no_backend)\n");
-	send_flows(0);
+	send_packets(0, "S");
 	assert_int_equal(flows_of("b1") + flows_of("b2"), 0);
 	typed_works("sluice why no_backend");
 	typed_shows("DROP    no_backend           16 ");

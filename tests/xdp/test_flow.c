@@ -14,6 +14,7 @@
 
 #include "base/maglev.h"
 #include "ctl/flow.h"
+#include "l4/arrays.h"
 
 #define PORT  8443
 #define TABLE 251
@@ -187,6 +188,28 @@ static void flows_of_services_that_remember_none(void **unused)
 	}
 }
 
+/* All of Y's before, with the table of today. */
+static void flows_older_than_a_change(void **unused)
+{
+	const struct sluice_change change = {.until_ns = ~0ULL, .slots = TABLE}, none = {0};
+	const uint32_t shop = SHOP;
+	uint32_t before[TABLE];
+
+	(void)unused;
+	for (unsigned i = 0; i < TABLE; i++)
+		before[i] = SLUICE_BEFORE(Y, 5);
+	assert_int_equal(array_swap_in(gate.rings_before, SHOP, before, TABLE), 0);
+	assert_int_equal(bpf_map_update_elem(gate.changes, &shop, &change, BPF_ANY), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		agree(i & 1, "client", 3000 + i, "shop", PORT, "S");
+		assert_int_equal(foretold.before_backend, foretold.backend == Y ? 0 : Y);
+		bed_empty_conns();
+		agree(i & 1, "client", 3000 + i, "shop", PORT, NULL);
+		assert_int_equal(foretold.before_backend, 0);
+	}
+	assert_int_equal(bpf_map_update_elem(gate.changes, &shop, &none, BPF_ANY), 0);
+}
+
 static void sources_on_the_lists(void **unused)
 {
 	static const struct {
@@ -329,6 +352,7 @@ int main(void)
 		SCENE(known_flows_by_the_connection_table),
 		SCENE(flows_of_a_removed_backend_by_the_table_again),
 		SCENE(flows_of_services_that_remember_none),
+		SCENE(flows_older_than_a_change),
 		SCENE(sources_on_the_lists),
 		SCENE(the_entry_that_blocks_is_named),
 		SCENE(services_of_every_kind),

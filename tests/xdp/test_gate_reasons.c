@@ -11,6 +11,8 @@
 
 #include <bpf/bpf.h>
 
+#include "l4/arrays.h"
+
 #define SYN4 "eth / ip4 client > shop / tcp 1000 > "
 
 static const struct scene scenes[] = {
@@ -143,6 +145,23 @@ static void notices_of_a_service_of_datagrams(void **unused)
 	tracked(SLUICE_TRACK_auto, 0);
 }
 
+/* The table before the last change had another backend, which is still there. */
+static void notice_of_a_flow_older_than_a_change(void **unused)
+{
+	const uint32_t before = SLUICE_BEFORE(TO_B2, 1), id = TO_B1;
+	const struct sluice_change change = {.until_ns = ~0ULL, .slots = 1}, none = {0};
+
+	(void)unused;
+	bed_empty_conns();
+	assert_int_equal(array_swap_in(bed_map("rings_before"), TO_B1, &before, 1), 0);
+	assert_int_equal(bpf_map_update_elem(bed_map("changes"), &id, &change, 0), 0);
+	assert_int_equal(send_flow("A"), SLUICE_R_forward);
+	assert_int_equal(bed.counters->notices[SLUICE_N_conn_previous], 1);
+	assert_int_equal(bed.counters->backends[TO_B2].packets, 1);
+	assert_int_equal(bpf_map_update_elem(bed_map("changes"), &id, &none, 0), 0);
+	bed_empty_conns();
+}
+
 static void reasons_of_the_way(void **unused)
 {
 	static struct frame in;
@@ -204,6 +223,7 @@ int main(void)
 		cmocka_unit_test(notices_of_the_connection_table),
 		cmocka_unit_test(notices_of_a_service_of_datagrams),
 		cmocka_unit_test(a_full_table_evicts),
+		cmocka_unit_test(notice_of_a_flow_older_than_a_change),
 		cmocka_unit_test(reasons_of_the_way),
 		cmocka_unit_test(events_lost_when_the_ring_is_full),
 		cmocka_unit_test(nothing_was_left_out),

@@ -256,9 +256,25 @@ static void a_syn_opens_again(void **unused)
 	assert_true(entry()->word & SLUICE_CONN_CLOSING);
 }
 
+/* What anybody can send is not taken for a flow for long. */
+static void a_syn_alone_is_opening(void **unused)
+{
+	(void)unused;
+	track(SLUICE_TRACK_always);
+	shop_send(false, 2000, "S");
+	assert_true(entry()->word & SLUICE_CONN_OPENING);
+	grow_old(entry(), 1000);
+	shop_send(false, 2000, "S");
+	assert_true(entry()->word & SLUICE_CONN_OPENING);
+	shop_send(false, 2000, "A");
+	assert_false(entry()->word & SLUICE_CONN_OPENING);
+	shop_send(false, 2000, "S");
+	assert_false(entry()->word & SLUICE_CONN_OPENING);
+}
+
 /* Both buckets of a flow are full, of others that were used `ages` steps ago; those in the set
- * `closing` (a bit for each way) sent FIN. Which way does the flow take? */
-static unsigned way_taken(const uint16_t ages[8], unsigned closing)
+ * `marked` (a bit for each way) have the mark. Which way does the flow take? */
+static unsigned way_taken_of(const uint16_t ages[8], uint64_t mark, unsigned marked)
 {
 	const struct sluice_flow flow = shop_flow(false, 2000, IPPROTO_TCP);
 	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
@@ -275,8 +291,8 @@ static unsigned way_taken(const uint16_t ages[8], unsigned closing)
 	for (unsigned i = 0; i < 8; i++) {
 		uint64_t word = sluice_conn_word(X, 5, (uint16_t)(now - ages[i]));
 
-		if (closing >> i & 1)
-			word |= SLUICE_CONN_CLOSING;
+		if (marked >> i & 1)
+			word |= mark;
 		buckets[i / 4]->way[i % 4] = (struct sluice_conn){i + 1, word};
 	}
 	shop_send(false, 2000, "A");
@@ -289,6 +305,11 @@ static unsigned way_taken(const uint16_t ages[8], unsigned closing)
 	}
 	fail_msg("the flow took no place");
 	return 8;
+}
+
+static unsigned way_taken(const uint16_t ages[8], unsigned closing)
+{
+	return way_taken_of(ages, SLUICE_CONN_CLOSING, closing);
 }
 
 static void closed_flows_give_way_first(void **unused)
@@ -305,6 +326,16 @@ static void closed_flows_give_way_first(void **unused)
 	/* A flow that goes on is not closed, whoever sent a FIN in its name. */
 	assert_int_equal(way_taken((uint16_t[]){1, 1, 30, 1, 2, 1, 1, 1}, 1 << 4), 2);
 	assert_int_equal(noticed(SLUICE_N_conn_evicted), 1);
+}
+
+static void syns_that_nothing_followed_give_way_first(void **unused)
+{
+	const uint16_t ages[] = {9, 9, 900, 9, 9, 2 * LINGER, 9, 9};
+
+	(void)unused;
+	assert_int_equal(way_taken_of(ages, SLUICE_CONN_OPENING, 1 << 5), 5);
+	assert_int_equal(noticed(SLUICE_N_conn_evicted), 0);
+	assert_int_equal(way_taken_of(ages, SLUICE_CONN_OPENING, 1 << 6), 2);
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, shop_open)
@@ -325,7 +356,9 @@ int main(void)
 		TEST(fin_and_rst_mark_and_change_nothing),
 		TEST(a_fin_that_makes_the_entry_marks_it),
 		TEST(a_syn_opens_again),
+		TEST(a_syn_alone_is_opening),
 		TEST(closed_flows_give_way_first),
+		TEST(syns_that_nothing_followed_give_way_first),
 	};
 
 	return scenes_main("gate: tracking", &(struct bed_tuning){1000000, 0, 1024}, NULL, 0, tests,

@@ -20,6 +20,7 @@
 
 #include <bpf/bpf.h>
 
+#include "l4/before.h"
 #include "l4/chatter.h"
 #include "l4/counters.h"
 #include "l4/load.h"
@@ -277,6 +278,127 @@ static void test_ring_is_swapped_not_rewritten(void **unused)
 	assert_int_not_equal(before, after);
 }
 
+/* ---- the table before a change -------------------------------------------------------- */
+
+/* Slots that the gate would ask the table before for, and that have this backend. */
+static unsigned slots_before(uint32_t backend, uint32_t generation)
+{
+	unsigned n = 0;
+
+	for (uint64_t slot = 0; slot < RING; slot++) {
+		uint32_t hash = (uint32_t)(((slot << 32) + (1ULL << 31)) / RING), was;
+
+		if (before_find(&gate, 1, hash, &was) == backend)
+			n += was == generation;
+	}
+	return n;
+}
+
+static struct sluice_change change_at(uint32_t service)
+{
+	struct sluice_change c;
+
+	assert_int_equal(bpf_map_lookup_elem(gate.changes, &service, &c), 0);
+	return c;
+}
+
+static bool has_table_before(uint32_t service)
+{
+	uint32_t inner;
+
+	return bpf_map_lookup_elem(gate.rings_before, &service, &inner) == 0;
+}
+
+static void test_the_table_before_is_kept(void **unused)
+{
+	unsigned first;
+
+	(void)unused;
+	services[0].previous_ms = 600000;
+	apply();
+	/* The first one comes after none. */
+	assert_false(has_table_before(1));
+	first = slots_of(1, 1);
+	backends[0][0].weight = 0;
+	apply();
+	assert_int_equal(slots_of(1, 1), 0);
+	assert_int_equal(slots_before(1, backend_at(1).generation), first);
+	assert_int_equal(slots_before(2, backend_at(2).generation), RING - first);
+	assert_int_equal(change_at(1).slots, RING);
+	/* Nothing changed, so it is still that one. */
+	assert_int_equal(apply(), 0);
+	assert_int_equal(slots_before(1, backend_at(1).generation), first);
+	/* The last backend goes: there is no table now, but one before. */
+	backends[0][1].weight = 0;
+	apply();
+	assert_int_equal(slots_before(2, backend_at(2).generation), RING);
+	/* And none came between. */
+	backends[0][0].weight = 1;
+	apply();
+	assert_int_equal(slots_before(2, backend_at(2).generation), RING);
+}
+
+/* What had the id is not taken for what has it now. */
+static void test_the_table_before_knows_generations(void **unused)
+{
+	uint32_t was;
+
+	(void)unused;
+	services[0].previous_ms = 600000;
+	apply();
+	was = backend_at(1).generation;
+	backends[0][0] = (struct conf_backend){
+		.name = "b3", .endpoint = {.addr = addr("10.0.0.13")}, .weight = 1};
+	apply();
+	backends[0][2] = (struct conf_backend){
+		.name = "b4", .endpoint = {.addr = addr("10.0.0.14")}, .weight = 0};
+	services[0].n_backends = 3;
+	apply();
+	assert_int_equal(backend_at(1).service, 1);
+	assert_int_not_equal(backend_at(1).generation, was);
+	assert_true(slots_before(1, was) > 0);
+	assert_int_equal(slots_before(1, backend_at(1).generation), 0);
+}
+
+static void test_the_table_before_goes_in_the_end(void **unused)
+{
+	struct sluice_change c;
+	uint32_t one = 1;
+
+	(void)unused;
+	services[0].previous_ms = 600000;
+	apply();
+	backends[0][0].weight = 5;
+	apply();
+	assert_true(has_table_before(1));
+	/* Its time is over: what runs next tidies up. */
+	c = change_at(1);
+	c.until_ns = 1;
+	assert_int_equal(bpf_map_update_elem(gate.changes, &one, &c, BPF_ANY), 0);
+	assert_int_equal(slots_before(1, backend_at(1).generation), 0);
+	apply();
+	assert_false(has_table_before(1));
+	/* The file has no more use for it. */
+	backends[0][0].weight = 6;
+	apply();
+	assert_true(has_table_before(1));
+	services[0].previous_ms = 0;
+	assert_int_equal(apply(), 1);
+	assert_false(has_table_before(1));
+	backends[0][0].weight = 7;
+	apply();
+	assert_false(has_table_before(1));
+	/* Nor has another service with the id. */
+	services[0].previous_ms = 1000;
+	backends[0][0].weight = 8;
+	apply();
+	assert_true(has_table_before(1));
+	services[0].name = "other";
+	apply();
+	assert_false(has_table_before(1));
+	assert_int_equal(change_at(1).keep_ms, 0);
+}
+
 static void test_rings_of_other_lengths_fit(void **unused)
 {
 	(void)unused;
@@ -441,6 +563,9 @@ int main(void)
 		SCENE(test_reused_id_has_another_generation),
 		SCENE(test_weight_change_keeps_the_generation),
 		SCENE(test_ring_is_swapped_not_rewritten),
+		SCENE(test_the_table_before_is_kept),
+		SCENE(test_the_table_before_knows_generations),
+		SCENE(test_the_table_before_goes_in_the_end),
 		SCENE(test_rings_of_other_lengths_fit),
 		SCENE(test_new_owner_of_an_id_starts_at_zero),
 		SCENE(test_apply_mends_what_a_crash_left),

@@ -53,6 +53,7 @@ struct conf_service {
 	uint32_t forward;        /* l4: enum sluice_mode: how packets go to the backends */
 	uint32_t hash;           /* l4: enum sluice_hash: what of a flow chooses */
 	uint32_t track;          /* l4: enum sluice_track: who enters the connection table */
+	uint32_t previous_ms;    /* l4: how long a table is kept after a change: 10m; 0 = not */
 	uint32_t udp_timeout_ms; /* l4: silence after which a UDP flow is a new one: 30s */
 
 	/* l7. Each limit has a default that suits a public site. */

@@ -61,6 +61,7 @@ static cfg_opt_t service_opts[] = {
 	ONE("track"),
 	ONE("udp_timeout"),
 	ONE("ring_size"),
+	ONE("previous_table"),
 	ONE("connect_timeout"),
 	ONE("response_timeout"),
 	ONE("header_timeout"),

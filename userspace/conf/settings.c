@@ -38,6 +38,7 @@ const struct setting settings[] = {
 	DAEMON("drain_timeout", MS, drain_ms, 30000, 0, 24 * HOUR),
 
 	L4("ring_size", COUNT, ring_size, SLUICE_RING_SIZE, 3, MAGLEV_MAX_SIZE),
+	L4("previous_table", MS, previous_ms, 600000, 0, 24 * HOUR),
 	L4("udp_timeout", MS, udp_timeout_ms, 30000, 1000, HOUR),
 	L7("connect_timeout", MS, connect_ms, 5000, 1, HOUR),
 	L7("response_timeout", MS, response_ms, 60000, 1, 24 * HOUR),

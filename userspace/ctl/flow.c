@@ -20,6 +20,8 @@
 #include "ctl/lists.h"
 #include "ctl/named.h"
 #include "ctl/status.h"
+#include "l4/arrays.h"
+#include "l4/before.h"
 #include "l4/chatter.h"
 #include "l4/conns.h"
 #include "l4/sieves.h"
@@ -62,21 +64,12 @@ static bool is_martian(const struct sluice_addr *src)
 /* What the ring says for a slot, 0 if it says nothing. */
 static int read_slot(const struct gate *g, __u32 service, __u32 slot, __u32 *backend, struct err *e)
 {
-	__u32 inner;
-	int fd;
+	int rc = array_inner(g->rings, service, slot, backend);
 
-	*backend = 0;
-	if (bpf_map_lookup_elem(g->rings, &service, &inner) != 0)
+	if (rc == 0)
 		return 0;
-	fd = bpf_map_get_fd_by_id(inner);
-	if (fd < 0 && errno == ENOENT)
-		return 0; /* swapped this moment */
-	if (fd < 0)
-		return err_set(e, errno, "cannot open the Maglev table: %s%s", strerror(errno),
-			       errno == EPERM ? "; run as root (sudo)" : "");
-	bpf_map_lookup_elem(fd, &slot, backend);
-	close(fd);
-	return 0;
+	return err_set(e, -rc, "cannot open the Maglev table: %s%s", strerror(-rc),
+		       rc == -EPERM ? "; run as root (sudo)" : "");
 }
 
 /* generation 0 = whichever it is now. */
@@ -109,6 +102,18 @@ static void ask_conns(const struct gate *g, const struct sluice_flow *flow, stru
 		a->conn = FLOW_CONN_HIT;
 }
 
+/* The backend of an older flow, if that is another one. */
+static __u32 ask_before(const struct gate *g, const struct flow_answer *a)
+{
+	__u32 generation, id = before_find(g, a->service.id, a->hash, &generation);
+	struct sluice_backend b;
+
+	if (!id || id == a->ring_backend || bpf_map_lookup_elem(g->backends, &id, &b) != 0 ||
+	    !b.service || (b.generation & 0xffff) != generation)
+		return 0;
+	return id;
+}
+
 static int ask_backend(const struct gate *g, const struct sluice_flow *flow, struct flow_answer *a,
 		       struct err *e)
 {
@@ -123,6 +128,9 @@ static int ask_backend(const struct gate *g, const struct sluice_flow *flow, str
 		ask_conns(g, flow, a);
 	if (a->conn == FLOW_CONN_HIT)
 		return 0;
+	if (a->conn == FLOW_CONN_NONE && flow->proto == IPPROTO_TCP &&
+	    a->service.track != SLUICE_TRACK_never)
+		a->before_backend = ask_before(g, a);
 	a->backend = 0;
 	if (a->ring_backend)
 		take_backend(g, a, a->ring_backend, 0);
@@ -243,6 +251,9 @@ static void print_backend(const struct gate *g, const struct flow_answer *a)
 		printf("         (a new flow would take %s)\n",
 		       a->ring_backend ? name.name : "no backend");
 	}
+	if (a->before_backend)
+		printf("         (a flow that is older than the last change takes %s)\n",
+		       label(g->backend_labels, a->before_backend).name);
 }
 
 static void print_human(const struct gate *g, const struct sluice_flow *flow,
@@ -325,9 +336,11 @@ static json_t *maglev_json(const struct gate *g, const struct flow_answer *a)
 {
 	if (a->service.kind != SLUICE_L4)
 		return json_null();
-	return json_pack("{s:I, s:I, s:I, s:s}", "hash", (json_int_t)a->hash, "slot",
+	return json_pack("{s:I, s:I, s:I, s:s, s:s}", "hash", (json_int_t)a->hash, "slot",
 			 (json_int_t)a->slot, "size", (json_int_t)a->service.ring_size, "backend",
-			 a->ring_backend ? label(g->backend_labels, a->ring_backend).name : "");
+			 a->ring_backend ? label(g->backend_labels, a->ring_backend).name : "",
+			 "before_change",
+			 a->before_backend ? label(g->backend_labels, a->before_backend).name : "");
 }
 
 static json_t *connection_json(const struct flow_answer *a)

@@ -20,6 +20,8 @@
 	X(sieves)                                                                                  \
 	X(vips)                                                                                    \
 	X(rings)                                                                                   \
+	X(rings_before)                                                                            \
+	X(changes)                                                                                 \
 	X(backends)                                                                                \
 	X(service_labels)                                                                          \
 	X(backend_labels)                                                                          \

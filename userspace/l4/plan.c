@@ -115,7 +115,8 @@ static int id_services(struct planner *pl)
 				s->name, SLUICE_MAX_SERVICES - 1);
 		if (!pl->running[i])
 			push(pl, (struct plan_edit){.step = PLAN_ADD_SERVICE, .service = s});
-		else if (pl->running[i]->slots != s->ring_size)
+		else if (pl->running[i]->slots != s->ring_size ||
+			 pl->running[i]->previous_ms != s->previous_ms)
 			push(pl, (struct plan_edit){.step = PLAN_CHANGE_SERVICE,
 						    .service = s,
 						    .old_service = pl->running[i]});

@@ -72,6 +72,7 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 	out->mode = s->forward;
 	out->entry.hash = s->hash;
 	out->entry.track = (__u8)s->track;
+	out->previous_ms = s->kind == SLUICE_L4 ? s->previous_ms : 0;
 	out->ring_size = s->kind == SLUICE_L4 ? s->ring_size : 0;
 	for (unsigned i = 0; i < s->n_listens; i++) {
 		const struct conf_listen *l = &s->listens[i];
@@ -251,6 +252,21 @@ static void print_ring(const struct plan_edit *x, FILE *out)
 			100.0 * x->slots_moved / s->ring_size, s->ring_size);
 }
 
+static void print_service_change(const struct plan_edit *x, FILE *out)
+{
+	const struct plan_service *s = x->service, *old = x->old_service;
+	char from[UNITS_MS], to[UNITS_MS];
+
+	if (s->previous_ms != old->previous_ms)
+		fprintf(out, "~ service %s previous_table %s -> %s\n", s->name,
+			units_format_ms(old->previous_ms, from),
+			units_format_ms(s->previous_ms, to));
+	/* With a table, the line about it says the same. */
+	if (s->ring_size != old->slots && s->ring_size && old->slots && !s->ring)
+		fprintf(out, "~ service %s ring_size %u -> %u\n", s->name, old->slots,
+			s->ring_size);
+}
+
 static void print_edit(const struct plan_edit *x, FILE *out)
 {
 	char text[ADDR_TEXT];
@@ -260,9 +276,7 @@ static void print_edit(const struct plan_edit *x, FILE *out)
 	case PLAN_REMOVE_SERVICE:
 		break; /* its VIP lines say it */
 	case PLAN_CHANGE_SERVICE:
-		if (x->service->ring_size && x->old_service->slots && !x->service->ring)
-			fprintf(out, "~ service %s ring_size %u -> %u\n", x->service->name,
-				x->old_service->slots, x->service->ring_size);
+		print_service_change(x, out);
 		break;
 	case PLAN_ADD_BACKEND:
 		fprintf(out, "+ backend %s/%s %s weight %u\n", x->service->name, x->backend->name,

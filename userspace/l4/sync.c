@@ -15,6 +15,8 @@
 
 #include <bpf/bpf.h>
 
+#include "l4/arrays.h"
+#include "l4/before.h"
 #include "l4/counters.h"
 #include "l4/route.h"
 #include "sluice/filter.h"
@@ -24,21 +26,6 @@
 static int read_failed(const char *map, int errnum, struct err *e)
 {
 	return err_set(e, errnum, "cannot read the map %s: %s", map, strerror(errnum));
-}
-
-/* The first n elements of an array map, in one system call. 0 or -errno. */
-static int read_array(int fd, void *out, __u32 n)
-{
-	__u32 *keys = calloc(n, sizeof(*keys)), next = 0, got = n;
-	int rc = 0;
-
-	if (!keys)
-		return -ENOMEM;
-	/* ENOENT says that the map has no more, which is what was asked for. */
-	if (bpf_map_lookup_batch(fd, NULL, &next, keys, out, &got, NULL) != 0 && errno != ENOENT)
-		rc = -errno;
-	free(keys);
-	return rc ? rc : got == n ? 0 : -ENODATA;
 }
 
 /* rings[id], copied; *size stays 0 when the service has none. */
@@ -57,7 +44,7 @@ static int read_ring(const struct gate *g, __u32 id, __u32 **ring, __u32 *size)
 		rc = -errno;
 	if (rc == 0) {
 		*ring = calloc(info.max_entries, sizeof(**ring));
-		rc = *ring ? read_array(fd, *ring, info.max_entries) : -ENOMEM;
+		rc = *ring ? array_read(fd, *ring, info.max_entries) : -ENOMEM;
 	}
 	if (rc == 0)
 		*size = info.max_entries;
@@ -67,12 +54,14 @@ static int read_ring(const struct gate *g, __u32 id, __u32 **ring, __u32 *size)
 
 static int read_services(const struct gate *g, struct plan_state *s, struct err *e)
 {
+	__u32 previous_ms[SLUICE_MAX_SERVICES];
 	struct sluice_label *labels = calloc(SLUICE_MAX_SERVICES, sizeof(*labels));
 	int rc = -ENOMEM;
 
 	s->services = calloc(SLUICE_MAX_SERVICES, sizeof(*s->services));
 	if (labels && s->services)
-		rc = read_array(g->service_labels, labels, SLUICE_MAX_SERVICES);
+		rc = array_read(g->service_labels, labels, SLUICE_MAX_SERVICES);
+	rc = rc ? rc : before_kept(g, previous_ms);
 	for (__u32 id = 0; rc == 0 && id < SLUICE_MAX_SERVICES; id++) {
 		struct plan_service *svc = &s->services[s->n_services];
 
@@ -81,11 +70,12 @@ static int read_services(const struct gate *g, struct plan_state *s, struct err 
 			continue;
 		memcpy(svc->name, labels[id].name, SLUICE_NAME - 1);
 		svc->slots = labels[id].configured;
+		svc->previous_ms = previous_ms[id];
 		svc->id = id;
 		s->n_services++;
 	}
 	free(labels);
-	return rc ? read_failed("service_labels or rings", -rc, e) : 0;
+	return rc ? read_failed("service_labels, changes or rings", -rc, e) : 0;
 }
 
 static int read_backends(const struct gate *g, struct plan_state *s, struct err *e)
@@ -96,9 +86,9 @@ static int read_backends(const struct gate *g, struct plan_state *s, struct err 
 
 	s->backends = calloc(SLUICE_MAX_BACKENDS, sizeof(*s->backends));
 	if (labels && all && s->backends)
-		rc = read_array(g->backend_labels, labels, SLUICE_MAX_BACKENDS);
+		rc = array_read(g->backend_labels, labels, SLUICE_MAX_BACKENDS);
 	if (rc == 0)
-		rc = read_array(g->backends, all, SLUICE_MAX_BACKENDS);
+		rc = array_read(g->backends, all, SLUICE_MAX_BACKENDS);
 	for (__u32 id = 0; rc == 0 && id < SLUICE_MAX_BACKENDS; id++) {
 		struct plan_backend *b = &s->backends[s->n_backends];
 
@@ -240,13 +230,6 @@ static int label_service(const struct gate *g, const struct plan_service *s)
 	return update(g->service_labels, &s->id, &label);
 }
 
-static int unlabel_service(const struct gate *g, __u32 id)
-{
-	const struct sluice_label none = {0};
-
-	return update(g->service_labels, &id, &none);
-}
-
 static int label_backend(const struct gate *g, const struct plan_backend *b, __u32 service)
 {
 	struct sluice_label label = {
@@ -256,12 +239,28 @@ static int label_backend(const struct gate *g, const struct plan_backend *b, __u
 	return update(g->backend_labels, &b->id, &label);
 }
 
-static int add_service(const struct gate *g, const struct plan_edit *x)
+static int change_service(const struct gate *g, const struct plan_edit *x)
 {
-	/* The id may have served another name: its counts are not this one's. */
-	int rc = counters_clear_service(g, x->service->id);
+	int rc = before_keep(g, x->service->id, x->service->previous_ms);
 
 	return rc ? rc : label_service(g, x->service);
+}
+
+/* The id may have served another name: its counts are not this one's. */
+static int add_service(const struct gate *g, const struct plan_edit *x)
+{
+	int rc = counters_clear_service(g, x->service->id);
+
+	rc = rc ? rc : before_forget(g, x->service->id);
+	return rc ? rc : change_service(g, x);
+}
+
+static int remove_service(const struct gate *g, __u32 id)
+{
+	const struct sluice_label none = {0};
+	int rc = before_forget(g, id);
+
+	return rc ? rc : update(g->service_labels, &id, &none);
 }
 
 /* The label goes first: an entry in use always has one, unless a crash came between. */
@@ -306,33 +305,19 @@ static int remove_backend(const struct gate *g, const struct plan_edit *x)
 	return rc ? rc : update(g->backend_labels, &id, &none);
 }
 
-static int write_ring(const struct gate *g, const struct plan_edit *x)
+/* Another table, or none. The gate is told of the old one first: there is no moment in which it
+ * would take an older flow for a new one. */
+static int change_ring(const struct gate *g, const struct plan_edit *x)
 {
-	const struct plan_service *s = x->service;
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_INNER_MAP);
-	__u32 *keys = calloc(s->ring_size, sizeof(*keys)), n = s->ring_size;
-	int fd, rc = 0;
+	const struct plan_service *old = x->old_service,
+				  *s = x->step == PLAN_REMOVE_RING ? old : x->service;
+	int rc = old && old->ring ? before_swap(g, s->id, old->ring, old->ring_size) : 0;
 
-	if (!keys)
-		return -ENOMEM;
-	for (__u32 i = 0; i < n; i++)
-		keys[i] = i;
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", sizeof(__u32), sizeof(__u32), n, &opts);
-	if (fd < 0 || bpf_map_update_batch(fd, keys, s->ring, &n, NULL) != 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = update(g->rings, &s->id, &fd);
-	if (fd >= 0)
-		close(fd); /* rings holds it now */
-	free(keys);
-	return rc;
-}
-
-static int remove_ring(const struct gate *g, const struct plan_edit *x)
-{
-	const struct plan_service *s = x->old_service ? x->old_service : x->service;
-
-	return delete (g->rings, &s->id);
+	if (rc)
+		return rc;
+	if (x->step == PLAN_REMOVE_RING)
+		return delete (g->rings, &s->id);
+	return array_swap_in(g->rings, s->id, s->ring, s->ring_size);
 }
 
 static int run_edit(const struct gate *g, const struct plan_edit *x)
@@ -343,13 +328,14 @@ static int run_edit(const struct gate *g, const struct plan_edit *x)
 	case PLAN_ADD_SERVICE:
 		return add_service(g, x);
 	case PLAN_CHANGE_SERVICE:
-		return label_service(g, x->service);
+		return change_service(g, x);
 	case PLAN_ADD_BACKEND:
 	case PLAN_CHANGE_BACKEND:
 		return write_backend(g, x);
 	case PLAN_GROW_RING:
 	case PLAN_SHRINK_RING:
-		return write_ring(g, x);
+	case PLAN_REMOVE_RING:
+		return change_ring(g, x);
 	case PLAN_ADD_VIP:
 	case PLAN_CHANGE_VIP:
 		return update(g->vips, &x->vip->key, &x->vip->value);
@@ -359,12 +345,10 @@ static int run_edit(const struct gate *g, const struct plan_edit *x)
 		return delete (g->decap_from, x->decap);
 	case PLAN_REMOVE_VIP:
 		return delete (g->vips, &x->old_vip->key);
-	case PLAN_REMOVE_RING:
-		return remove_ring(g, x);
 	case PLAN_REMOVE_BACKEND:
 		return remove_backend(g, x);
 	case PLAN_REMOVE_SERVICE:
-		return unlabel_service(g, x->old_service->id);
+		return remove_service(g, x->old_service->id);
 	}
 	return -EINVAL;
 }
@@ -437,6 +421,7 @@ int sync_run(const struct gate *g, const struct plan *p, struct err *e)
 {
 	int rc = touches_vips(p) ? open_filters(g, p, e) : 0;
 
+	rc = rc ? rc : before_sweep(g);
 	for (size_t i = 0; rc == 0 && i < p->n; i++) {
 		rc = run_edit(g, &p->edits[i]);
 		if (rc)
