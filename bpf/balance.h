@@ -373,16 +373,45 @@ static __always_inline void notice_new(struct packet *p, const struct sluice_ser
 		notice(p, SLUICE_N_conn_miss);
 }
 
-/* For a flow that is not in the connection table. Sets p->backend and p->to. */
-static __always_inline int backend_choose(struct packet *p, const struct sluice_service *s)
+/* The backend that the source is pinned to. One that drains, or is gone, leaves its sources to the
+ * table. */
+static __always_inline bool pin_find(struct packet *p, const struct sluice_service *s)
+{
+	struct sluice_pin_key key = {
+		.prefixlen = SLUICE_PIN_PREFIX(128, true),
+		.service = s->id,
+		.v6 = p->v6,
+		.addr = p->flow.src,
+	};
+	const struct sluice_pin *pin = bpf_map_lookup_elem(&pins, &key);
+	const struct sluice_backend *to;
+
+	if (!pin)
+		return false;
+	to = backend_find(pin->backend);
+	if (!to || to->generation != pin->generation || to->drains) {
+		notice(p, SLUICE_N_pin_unused);
+		return false;
+	}
+	p->backend = pin->backend;
+	p->to = to;
+	notice(p, SLUICE_N_pinned);
+	return true;
+}
+
+static __always_inline bool table_find(struct packet *p, const struct sluice_service *s)
 {
 	__u32 hash = sluice_service_hash(&p->flow, s->hash);
 	bool found = ring_find(p, s, hash);
 
+	return (before_matters(p, s) && before_find(p, s, hash)) || found;
+}
+
+/* For a flow that is not in the connection table. Sets p->backend and p->to. */
+static __always_inline int backend_choose(struct packet *p, const struct sluice_service *s)
+{
 	notice_new(p, s);
-	if (before_matters(p, s) && before_find(p, s, hash))
-		found = true;
-	if (!found)
+	if (!(s->pins && pin_find(p, s)) && !table_find(p, s))
 		return SLUICE_R_no_backend;
 	conn_insert(p, s);
 	return NEXT;

@@ -24,36 +24,37 @@ static __always_inline int serve_portless(const struct packet *p)
 	return vip->kind & SLUICE_L7 ? SLUICE_R_l7 : p->portless;
 }
 
-/* An established flow: the connection table knows where it goes. */
-static __always_inline int serve_known(struct packet *p)
+/* Not a flow that the connection table knows: which service is it for? */
+static __always_inline int serve_new(struct packet *p, struct sluice_service **service)
 {
-	int why;
+	struct sluice_service *s = service_find(&p->flow);
 
-	notice(p, SLUICE_N_conn_hit);
-	why = guard_forward(p);
-	return why != NEXT ? why : deliver(p);
+	if (!s)
+		return p->quoted ? icmp_unclaimed(p) : SLUICE_R_no_service;
+	p->service = s->id;
+	*service = s;
+	if (s->kind & SLUICE_L7)
+		return SLUICE_R_l7;
+	return p->first_fragment ? SLUICE_R_fragment : NEXT;
 }
 
+/* One way out for known flows and new ones: the verifier walks it once. */
 static __always_inline int serve(struct packet *p)
 {
-	struct sluice_service *s;
+	struct sluice_service *s = NULL;
+	bool known;
 	int why;
 
 	if (!vip_likely(p))
 		return SLUICE_R_no_service;
-	if (!p->first_fragment && tracked_likely(p) && conn_find(p))
-		return serve_known(p);
-	s = service_find(&p->flow);
-	if (!s)
-		return p->quoted ? icmp_unclaimed(p) : SLUICE_R_no_service;
-	p->service = s->id;
-	if (s->kind & SLUICE_L7)
-		return SLUICE_R_l7;
-	if (p->first_fragment)
-		return SLUICE_R_fragment;
+	known = !p->first_fragment && tracked_likely(p) && conn_find(p);
+	if (known)
+		notice(p, SLUICE_N_conn_hit);
+	else if ((why = serve_new(p, &s)) != NEXT)
+		return why;
 	if ((why = guard_forward(p)) != NEXT)
 		return why;
-	if ((why = backend_choose(p, s)) != NEXT)
+	if (s && (why = backend_choose(p, s)) != NEXT)
 		return why;
 	return deliver(p);
 }

@@ -102,6 +102,18 @@ struct {
 	__type(value, struct sluice_backend);
 } backends SEC(".maps");
 
+/* Sources with a backend of their own, by service. Written by `sluice apply`, which refuses a
+ * file with more than SLUICE_MAX_PINS; twice as many fit, since new ones come before old ones
+ * go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 2 * SLUICE_MAX_PINS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct sluice_pin_key);
+	__type(value, struct sluice_pin);
+} pins SEC(".maps");
+
 /* Names of services and backends, by id: for userspace alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

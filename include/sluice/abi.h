@@ -24,6 +24,7 @@
 #define SLUICE_MAX_SERVICES 1024       /* service ids */
 #define SLUICE_MAX_BACKENDS 4096       /* backend ids; id 0 means none */
 #define SLUICE_MAX_CONNS    (1U << 20) /* flows that the connection table is made for, default */
+#define SLUICE_MAX_PINS     65536      /* sources that have a backend of their own */
 #define SLUICE_MAX_DECAP    256        /* balancers that a backend host trusts */
 #define SLUICE_MAX_WORKERS  256        /* listening sockets that steer spreads over */
 #define SLUICE_RING_SIZE    65537      /* default Maglev table size: prime, > 100 * backends */
@@ -82,7 +83,8 @@ struct sluice_service {
 	__u32 ring_size; /* entries of the inner map rings[id]; 0 = no backend */
 	__u32 hash;      /* enum sluice_hash */
 	__u8 track;      /* enum sluice_track */
-	__u8 pad[7];
+	__u8 pins;       /* 1: some sources have a backend of their own, in the map pins */
+	__u8 pad[6];
 };
 
 /* The last change of a service's Maglev table; the one before it is in the map rings_before. */
@@ -102,8 +104,26 @@ struct sluice_backend {
 	struct sluice_addr src;  /* outer source, same family */
 	__u32 generation;        /* changes each time the id is given to another backend */
 	__u32 service;           /* that it serves; 0: no backend has this id */
-	__u32 mode;              /* enum sluice_mode */
-	__u32 udp_timeout_ms;    /* of the service's UDP flows; 0: for good */
+	__u16 mode;              /* enum sluice_mode */
+	__u8 drains;             /* 1: takes no new flows, not even pinned ones */
+	__u8 pad;
+	__u32 udp_timeout_ms; /* of the service's UDP flows; 0: for good */
+};
+
+/* A source of a service, in a trie of both families: prefixlen counts 32 for service to pad, and
+ * then bits of addr, of which the 96 before a v4-mapped address are some. */
+struct sluice_pin_key {
+	__u32 prefixlen;
+	__u16 service;
+	__u8 v6;
+	__u8 pad;
+	struct sluice_addr addr;
+};
+#define SLUICE_PIN_PREFIX(bits, v6) (32 + ((v6) ? 0 : 96) + (bits))
+
+struct sluice_pin {
+	__u32 backend;
+	__u32 generation; /* of the backend that it was made for */
 };
 
 /* How packets go to the backends of an l4 service. */
@@ -253,6 +273,8 @@ SLUICE_SIZE(struct sluice_vip, 20);
 SLUICE_SIZE(struct sluice_service, 24);
 SLUICE_SIZE(struct sluice_change, 16);
 SLUICE_SIZE(struct sluice_backend, 48);
+SLUICE_SIZE(struct sluice_pin_key, 24);
+SLUICE_SIZE(struct sluice_pin, 8);
 SLUICE_SIZE(struct sluice_label, 44);
 SLUICE_SIZE(struct sluice_flow, 40);
 SLUICE_SIZE(struct sluice_conns, 64);

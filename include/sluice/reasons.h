@@ -67,7 +67,10 @@ enum sluice_reason {
 	SLUICE_NOTICE(conn_expired, "UDP flows that were silent for too long; hashed anew")        \
 	SLUICE_NOTICE(conn_untracked, "packets of services with track = never, which were hashed") \
 	SLUICE_NOTICE(conn_previous, "packets of flows that are older than a change of the "       \
-				     "table, sent where it had them before")
+				     "table, sent where it had them before")                       \
+	SLUICE_NOTICE(pinned, "packets of new flows sent to the backend that their source is "     \
+			      "pinned to")                                                         \
+	SLUICE_NOTICE(pin_unused, "the same, hashed because that backend takes no new flows")
 
 enum sluice_notice {
 #define SLUICE_NOTICE(name, sentence) SLUICE_N_##name,

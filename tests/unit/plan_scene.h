@@ -31,6 +31,12 @@ static inline void enact(struct scene *s)
 		if (!svc->ring)
 			svc->ring_size = 0;
 	}
+	for (size_t i = 0; i < s->actual.n_pins; i++) {
+		struct plan_pin *pin = &s->actual.pins[i];
+
+		pin->service = s->actual.services[pin->service].id;
+		pin->backend = s->actual.backends[pin->backend].id;
+	}
 	for (size_t i = 0; i < s->actual.n_backends; i++)
 		s->actual.backends[i].service =
 			s->actual.services[s->actual.backends[i].service].id;

@@ -204,6 +204,36 @@ static void assert_many(unsigned n, unsigned listens, unsigned backends, const c
 	conf_free(c);
 }
 
+static void test_so_many_sources_are_pinned(void **unused)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f;
+
+	(void)unused;
+	for (unsigned more = 0; more < 2; more++) {
+		struct conf *c;
+
+		f = open_memstream(&text, &len);
+		fputs("service \"s\" { kind = l4  listen = { \"198.51.100.10:80\" }\n"
+		      "backend \"b1\" { address = \"10.0.0.11\"  pin = { \"192.0.2.1\"",
+		      f);
+		for (unsigned i = 1; i < SLUICE_MAX_PINS / 2; i++)
+			fprintf(f, ",\n\"10.1.%u.%u\"", i >> 8, i & 255);
+		fputs("} }\nbackend \"b2\" { address = \"10.0.0.12\"  pin = { \"192.0.2.2\"", f);
+		for (unsigned i = 1; i < SLUICE_MAX_PINS / 2 + more; i++)
+			fprintf(f, ",\n\"2001:db8::%x\"", i);
+		fputs("} } }\n", f);
+		fclose(f);
+		c = load_text(text);
+		assert_string_equal(
+			told, more ? "1: services pin 65537 sources; a gate holds 65536\n" : "");
+		assert_true((c != NULL) == !more);
+		conf_free(c);
+		free(text);
+	}
+}
+
 static void test_a_gate_holds_so_many(void **unused)
 {
 	(void)unused;
@@ -311,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_values_of_services),
 		cmocka_unit_test(test_quotes_hold_everything_but_themselves),
 		cmocka_unit_test(test_lines_are_where_things_stand),
+		cmocka_unit_test(test_so_many_sources_are_pinned),
 		cmocka_unit_test(test_a_gate_holds_so_many),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_find_each_of_many),

@@ -20,7 +20,8 @@ static const char file[] = "service \"site\" { kind = l7  listen = { \"198.51.10
 			   "service \"shop\" { kind = l4  ring_size = 251  hash = src\n"
 			   "  track = never  udp_timeout = 10s\n"
 			   "  listen = { \"198.51.100.10:80\", \"[2001:db8::10]:80\" }\n"
-			   "  backend \"b1\" { address = \"10.0.0.11\"  weight = 2 }\n"
+			   "  backend \"b1\" { address = \"10.0.0.11\"  weight = 2\n"
+			   "    pin = { \"192.0.2.0/24\", \"2001:db8::/32\" } }\n"
 			   "  backend \"b2\" { address = \"10.0.0.12\"  weight = 1 } }\n"
 			   "service \"mail\" { kind = l4  listen = { \"198.51.100.10:25\" }\n"
 			   "  ring_size = 251  backend \"m\" { address = \"10.0.0.11\" } }\n";

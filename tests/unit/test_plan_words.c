@@ -60,12 +60,60 @@ static void test_previous_table(void **unused)
 	       "~ service shop previous_table 90s -> 10m\n");
 }
 
+#define PINS(one, two)                                                                             \
+	"service \"shop\" { kind = l4  ring_size = 251\n"                                          \
+	"  listen = { \"198.51.100.10:80\", \"[2001:db8::10]:80\" }\n"                             \
+	"  backend \"b1\" { address = \"10.0.0.11\"  pin = { " one " } }\n"                        \
+	"  backend \"b2\" { address = \"10.0.0.12\"  pin = { " two " } } }\n"
+
+static void test_pins(void **unused)
+{
+	(void)unused;
+	/* The VIPs' entries change too, which the pins say. */
+	change(PINS("", ""), PINS("\"192.0.2.0/24\"", ""), "+ pin shop/b1 192.0.2.0/24\n");
+	change(PINS("", ""), PINS("\"192.0.2.0/24\", \"::/0\"", "\"0.0.0.0/0\""),
+	       "+ pin shop/b1 ::/0 and 1 more\n+ pin shop/b2 0.0.0.0/0\n");
+	/* To another backend. */
+	change(PINS("\"192.0.2.7\", \"192.0.2.8\"", ""), PINS("\"192.0.2.7\"", "\"192.0.2.8\""),
+	       "+ pin shop/b2 192.0.2.8\n");
+	/* The same address, but more of it. */
+	change(PINS("\"192.0.2.0/24\"", ""), PINS("\"192.0.2.0/23\"", "\"2001:db8::/32\""),
+	       "+ pin shop/b1 192.0.2.0/23\n+ pin shop/b2 2001:db8::/32\n"
+	       "- pin shop 192.0.2.0/24\n");
+	change(PINS("\"192.0.2.0/24\"", "\"192.0.3.0/24\""), PINS("", ""),
+	       "- pin shop 192.0.2.0/24 and 1 more\n");
+}
+
+/* Edits in an order in which no packet meets a pin of nobody. */
+static void test_pins_go_before_their_backend(void **unused)
+{
+	struct scene s = {0};
+	size_t n = 0;
+
+	(void)unused;
+	apply(&s, PINS("", "\"192.0.2.0/24\""));
+	assert_int_equal(s.plan.edits[s.plan.n - 1].step, PLAN_ADD_VIP);
+	enact(&s);
+	apply(&s, "service \"shop\" { kind = l4  ring_size = 251\n"
+		  "  listen = { \"198.51.100.10:80\", \"[2001:db8::10]:80\" }\n"
+		  "  backend \"b1\" { address = \"10.0.0.11\"  pin = { \"192.0.3.0/24\" } } }\n");
+	for (size_t i = 1; i < s.plan.n; i++)
+		assert_true(s.plan.edits[i - 1].step <= s.plan.edits[i].step);
+	for (size_t i = 0; i < s.plan.n; i++)
+		n += s.plan.edits[i].step == PLAN_ADD_PIN ||
+		     s.plan.edits[i].step == PLAN_REMOVE_PIN;
+	assert_int_equal(n, 2);
+	scene_fini(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_track),
 		cmocka_unit_test(test_udp_timeout),
 		cmocka_unit_test(test_previous_table),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_pins_go_before_their_backend),
 	};
 
 	return cmocka_run_group_tests_name("plan_words", tests, NULL, NULL);

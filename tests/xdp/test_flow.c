@@ -35,21 +35,21 @@ static void table_load(uint32_t x, uint32_t y, uint32_t z)
 	bed_ring(SHOP, table, TABLE);
 }
 
-static void shop_open(bool v6, uint8_t proto, uint8_t track)
+static void shop_open(bool v6, uint8_t proto, uint8_t track, uint8_t pins)
 {
 	struct sluice_vip key = {
 		.addr = frame_addr("shop", v6), .port = htons(PORT), .proto = proto};
 	struct sluice_service value = {
-		.id = SHOP, .kind = SLUICE_L4, .ring_size = TABLE, .track = track};
+		.id = SHOP, .kind = SLUICE_L4, .ring_size = TABLE, .track = track, .pins = pins};
 
 	assert_int_equal(bpf_map_update_elem(gate.vips, &key, &value, BPF_ANY), 0);
 }
 
 /* The filter is written as `sluice apply` does it. */
-static void shop_tracks(uint8_t track)
+static void shop_entry(uint8_t track, uint8_t pins)
 {
 	for (int i = 0; i < 4; i++)
-		shop_open(i & 1, i & 2 ? IPPROTO_TCP : IPPROTO_UDP, track);
+		shop_open(i & 1, i & 2 ? IPPROTO_TCP : IPPROTO_UDP, track, pins);
 	memset(bed.counters->filter_l4, track == SLUICE_TRACK_never ? 0 : 0xff,
 	       sizeof(bed.counters->filter_l4));
 }
@@ -64,7 +64,7 @@ static int setup(void **unused)
 	bed_backend(Y, "b2", false, 5, true);
 	bed_backend(Z, "b1", true, 5, true);
 	table_load(1, 1, 1);
-	shop_tracks(SLUICE_TRACK_auto);
+	shop_entry(SLUICE_TRACK_auto, 0);
 	bed_empty_conns();
 	return 0;
 }
@@ -179,7 +179,7 @@ static void flows_of_services_that_remember_none(void **unused)
 	(void)unused;
 	for (unsigned i = 0; i < 100; i++)
 		agree(i & 1, "client", 3000 + i, "shop", PORT, "A");
-	shop_tracks(SLUICE_TRACK_never);
+	shop_entry(SLUICE_TRACK_never, 0);
 	table_load(0, 1, 0);
 	for (unsigned i = 0; i < 100; i++) {
 		agree(i & 1, "client", 3000 + i, "shop", PORT, "A");
@@ -208,6 +208,29 @@ static void flows_older_than_a_change(void **unused)
 		assert_int_equal(foretold.before_backend, 0);
 	}
 	assert_int_equal(bpf_map_update_elem(gate.changes, &shop, &none, BPF_ANY), 0);
+}
+
+static void pinned_sources(void **unused)
+{
+	const struct sluice_pin_key key = {.prefixlen = SLUICE_PIN_PREFIX(8, false),
+					   .service = SHOP,
+					   .addr = frame_addr("10.0.0.0", false)};
+	struct sluice_pin pin = {.backend = Y, .generation = 5};
+
+	(void)unused;
+	shop_entry(SLUICE_TRACK_auto, 1);
+	assert_int_equal(bpf_map_update_elem(gate.pins, &key, &pin, BPF_ANY), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		agree(i & 1, "client", 3000 + i, "shop", PORT, i & 2 ? "S" : NULL);
+		assert_int_equal(foretold.pin_backend, i & 1 ? 0 : Y);
+	}
+	pin.generation = 4;
+	assert_int_equal(bpf_map_update_elem(gate.pins, &key, &pin, BPF_ANY), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		agree(i & 1, "client", 4000 + i, "shop", PORT, "S");
+		assert_int_equal(foretold.pin_backend, 0);
+	}
+	assert_int_equal(bpf_map_delete_elem(gate.pins, &key), 0);
 }
 
 static void sources_on_the_lists(void **unused)
@@ -353,6 +376,7 @@ int main(void)
 		SCENE(flows_of_a_removed_backend_by_the_table_again),
 		SCENE(flows_of_services_that_remember_none),
 		SCENE(flows_older_than_a_change),
+		SCENE(pinned_sources),
 		SCENE(sources_on_the_lists),
 		SCENE(the_entry_that_blocks_is_named),
 		SCENE(services_of_every_kind),

@@ -162,6 +162,31 @@ static void notice_of_a_flow_older_than_a_change(void **unused)
 	bed_empty_conns();
 }
 
+static void notices_of_a_pinned_source(void **unused)
+{
+	const struct sluice_vip vip = {
+		.addr = frame_addr("shop", false), .port = htons(80), .proto = IPPROTO_TCP};
+	const struct sluice_service pinned = {
+		.id = TO_B1, .kind = SLUICE_L4, .ring_size = 1, .pins = 1};
+	const struct sluice_pin_key key = {.prefixlen = SLUICE_PIN_PREFIX(0, false),
+					   .service = TO_B1,
+					   .addr = frame_addr("0.0.0.0", false)};
+	struct sluice_pin pin = {.backend = TO_B2, .generation = 1};
+
+	(void)unused;
+	bed_empty_conns();
+	assert_int_equal(bpf_map_update_elem(bed_map("vips"), &vip, &pinned, 0), 0);
+	assert_int_equal(bpf_map_update_elem(bed_map("pins"), &key, &pin, 0), 0);
+	assert_int_equal(send_flow("S"), SLUICE_R_forward);
+	assert_int_equal(bed.counters->notices[SLUICE_N_pinned], 1);
+	pin.generation++;
+	assert_int_equal(bpf_map_update_elem(bed_map("pins"), &key, &pin, 0), 0);
+	assert_int_equal(send_flow("S"), SLUICE_R_forward);
+	assert_int_equal(bed.counters->notices[SLUICE_N_pin_unused], 1);
+	assert_int_equal(bpf_map_delete_elem(bed_map("pins"), &key), 0);
+	bed_vip("shop", false, 80, IPPROTO_TCP, TO_B1, SLUICE_L4);
+}
+
 static void reasons_of_the_way(void **unused)
 {
 	static struct frame in;
@@ -224,6 +249,7 @@ int main(void)
 		cmocka_unit_test(notices_of_a_service_of_datagrams),
 		cmocka_unit_test(a_full_table_evicts),
 		cmocka_unit_test(notice_of_a_flow_older_than_a_change),
+		cmocka_unit_test(notices_of_a_pinned_source),
 		cmocka_unit_test(reasons_of_the_way),
 		cmocka_unit_test(events_lost_when_the_ring_is_full),
 		cmocka_unit_test(nothing_was_left_out),

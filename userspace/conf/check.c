@@ -197,6 +197,60 @@ static void check_backends(struct reading *r, const struct conf_service *s)
 	free(marks);
 }
 
+/* ---- pins ----------------------------------------------------------------------------- */
+
+struct pin_mark {
+	const struct conf_pin *pin;
+	const char *backend;
+};
+
+static int by_net(const void *a, const void *b)
+{
+	const struct conf_pin *x = ((const struct pin_mark *)a)->pin,
+			      *y = ((const struct pin_mark *)b)->pin;
+	int d = memcmp(&x->net.addr, &y->net.addr, sizeof(x->net.addr));
+
+	if (d == 0)
+		d = (int)x->net.prefix - (int)y->net.prefix;
+	return d ? d : (x->line > y->line) - (x->line < y->line);
+}
+
+static bool same_net(const struct conf_pin *a, const struct conf_pin *b)
+{
+	return a->net.prefix == b->net.prefix && addr_equal(&a->net.addr, &b->net.addr);
+}
+
+/* Of prefixes within one another the longest counts; but each can have one backend. Returns how
+ * many there are. */
+static unsigned check_pins(struct reading *r, const struct conf_service *s)
+{
+	struct pin_mark *marks;
+	char text[ADDR_TEXT + 4];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->n_backends; i++)
+		n += s->backends[i].n_pins;
+	marks = calloc(n + 1, sizeof(*marks));
+	if (!marks) {
+		r->oom = true;
+		return n;
+	}
+	n = 0;
+	for (unsigned i = 0; i < s->n_backends; i++)
+		for (unsigned k = 0; k < s->backends[i].n_pins; k++)
+			marks[n++] =
+				(struct pin_mark){&s->backends[i].pins[k], s->backends[i].name};
+	qsort(marks, n, sizeof(*marks), by_net);
+	for (unsigned i = 1; i < n; i++)
+		if (same_net(marks[i - 1].pin, marks[i].pin))
+			complain(r, marks[i].pin->line,
+				 "pin: %s is pinned to \"%s\" in line %u; remove one",
+				 cidr_format(&marks[i].pin->net, text), marks[i - 1].backend,
+				 marks[i - 1].pin->line);
+	free(marks);
+	return n;
+}
+
 /* ---- loops: a backend that is a VIP of the same file sends its traffic round and round -- */
 
 /* All VIPs with an address of their own, sorted by address. */
@@ -287,7 +341,7 @@ static void check_service_names(struct reading *r)
 
 void conf_check(struct reading *r)
 {
-	unsigned backends = 0, keys = 0;
+	unsigned backends = 0, keys = 0, pins = 0;
 
 	check_vips(r);
 	if (r->oom)
@@ -298,12 +352,15 @@ void conf_check(struct reading *r)
 		const struct conf_service *s = &r->conf->services[i];
 
 		check_backends(r, s);
+		pins += check_pins(r, s);
 		backends += s->kind == SLUICE_L4 ? s->n_backends : 0;
 		keys += s->n_listens * 2; /* with the VIP's own entry */
 	}
 	if (backends >= SLUICE_MAX_BACKENDS)
 		complain(r, 1, "l4 services have %u backends; a gate holds %u", backends,
 			 SLUICE_MAX_BACKENDS - 1);
+	if (pins > SLUICE_MAX_PINS)
+		complain(r, 1, "services pin %u sources; a gate holds %u", pins, SLUICE_MAX_PINS);
 	if (keys > SLUICE_MAX_VIPS)
 		complain(r, 1, "services listen on %u addresses and ports; a gate holds %u",
 			 keys / 2, SLUICE_MAX_VIPS / 2);

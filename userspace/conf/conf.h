@@ -26,10 +26,17 @@ struct conf_slot;
 
 enum conf_mode { CONF_MODE_AUTO, CONF_MODE_NATIVE, CONF_MODE_GENERIC };
 
+struct conf_pin {
+	struct cidr net; /* sources that have this backend */
+	unsigned line;
+};
+
 struct conf_backend {
 	const char *name;         /* unique within its service */
 	struct endpoint endpoint; /* l7: where to connect; l4: port is unused and 0 */
 	uint32_t weight;          /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
+	struct conf_pin *pins;    /* l4; each prefix once in a service */
+	unsigned n_pins;
 	unsigned line;
 };
 

@@ -46,10 +46,7 @@ static cfg_opt_t daemon_opts[] = {
 	CFG_END(),
 };
 static cfg_opt_t backend_opts[] = {
-	ONE(GRAMMAR_NAME),
-	ONE("address"),
-	ONE("weight"),
-	CFG_END(),
+	ONE(GRAMMAR_NAME), ONE("address"), ONE("weight"), MANY("pin"), CFG_END(),
 };
 static cfg_opt_t service_opts[] = {
 	ONE(GRAMMAR_NAME),

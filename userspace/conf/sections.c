@@ -383,12 +383,51 @@ static void address_read(struct reading *r, const struct value *v, uint32_t kind
 	*to = ep;
 }
 
+static bool pin_parse(struct reading *r, const struct value *v, struct cidr *net)
+{
+	char text[ADDR_TEXT + 4];
+	bool host_bits;
+
+	if (cidr_parse(net, v->text, &host_bits))
+		return true;
+	if (!host_bits) {
+		complain(r, v->line,
+			 "pin: \"%s\" is not a prefix; write one like \"10.1.0.0/16\" or "
+			 "\"2001:db8::/32\"",
+			 v->text);
+		return false;
+	}
+	cidr_mask(net);
+	complain(r, v->line, "pin: \"%s\" has bits set beyond its prefix; write \"%s\"", v->text,
+		 cidr_format(net, text));
+	return false;
+}
+
+static void pins_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_backend *b)
+{
+	unsigned n = values_count(r, sec, "pin", SLUICE_MAX_PINS);
+
+	if (n && kind == SLUICE_L7) {
+		complain(r, value_at(sec, "pin", 0)->line,
+			 "pin means nothing to a backend of an l7 service; remove it");
+		return;
+	}
+	b->pins = n ? reading_alloc(r, n, sizeof(*b->pins)) : NULL;
+	for (unsigned i = 0; b->pins && i < n; i++) {
+		struct value *v = value_at(sec, "pin", i);
+
+		b->pins[b->n_pins].line = v->line;
+		b->n_pins += pin_parse(r, v, &b->pins[b->n_pins].net);
+	}
+}
+
 static void backend_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_backend *b)
 {
 	struct value *address = value_of(sec, "address");
 
 	b->name = name_read(r, sec, "backend", &b->line);
 	settings_read(r, "backend", sec, 0, b);
+	pins_read(r, sec, kind, b);
 	if (address)
 		address_read(r, address, kind, &b->endpoint);
 	else

@@ -24,6 +24,7 @@
 #include "l4/before.h"
 #include "l4/chatter.h"
 #include "l4/conns.h"
+#include "l4/pins.h"
 #include "l4/sieves.h"
 #include "sluice/conn.h"
 #include "sluice/flow_hash.h"
@@ -102,6 +103,22 @@ static void ask_conns(const struct gate *g, const struct sluice_flow *flow, stru
 		a->conn = FLOW_CONN_HIT;
 }
 
+/* True: the backend that the source is pinned to takes it. */
+static bool ask_pin(const struct gate *g, const struct sluice_flow *flow, struct flow_answer *a)
+{
+	struct sluice_pin pin;
+
+	if (!a->service.pins || !pins_find(g, a->service.id, &flow->src, &pin) ||
+	    !take_backend(g, a, pin.backend, pin.generation))
+		return false;
+	if (a->to.drains) {
+		a->backend = 0;
+		return false;
+	}
+	a->pin_backend = pin.backend;
+	return true;
+}
+
 /* The backend of an older flow, if that is another one. */
 static __u32 ask_before(const struct gate *g, const struct flow_answer *a)
 {
@@ -128,10 +145,12 @@ static int ask_backend(const struct gate *g, const struct sluice_flow *flow, str
 		ask_conns(g, flow, a);
 	if (a->conn == FLOW_CONN_HIT)
 		return 0;
+	a->backend = 0;
+	if (ask_pin(g, flow, a))
+		return 0;
 	if (a->conn == FLOW_CONN_NONE && flow->proto == IPPROTO_TCP &&
 	    a->service.track != SLUICE_TRACK_never)
 		a->before_backend = ask_before(g, a);
-	a->backend = 0;
 	if (a->ring_backend)
 		take_backend(g, a, a->ring_backend, 0);
 	return 0;
@@ -243,6 +262,8 @@ static void print_backend(const struct gate *g, const struct flow_answer *a)
 	if (a->conn == FLOW_CONN_HIT)
 		printf("because  the connection table says so (generation %u)\n",
 		       a->conn_generation);
+	else if (a->pin_backend)
+		printf("because  the source is pinned to it; %s\n", conn_sentence(a));
 	else
 		printf("because  slot %u of %u in the Maglev table says so; %s\n", a->slot,
 		       a->service.ring_size, conn_sentence(a));
@@ -336,9 +357,11 @@ static json_t *maglev_json(const struct gate *g, const struct flow_answer *a)
 {
 	if (a->service.kind != SLUICE_L4)
 		return json_null();
-	return json_pack("{s:I, s:I, s:I, s:s, s:s}", "hash", (json_int_t)a->hash, "slot",
+	return json_pack("{s:I, s:I, s:I, s:s, s:s, s:s}", "hash", (json_int_t)a->hash, "slot",
 			 (json_int_t)a->slot, "size", (json_int_t)a->service.ring_size, "backend",
 			 a->ring_backend ? label(g->backend_labels, a->ring_backend).name : "",
+			 "pinned",
+			 a->pin_backend ? label(g->backend_labels, a->pin_backend).name : "",
 			 "before_change",
 			 a->before_backend ? label(g->backend_labels, a->before_backend).name : "");
 }

@@ -25,6 +25,7 @@ struct flow_answer {
 	__u32 conn_backend, conn_generation; /* of the connection table's entry */
 	__u32 hash, slot;
 	__u32 ring_backend;   /* what the Maglev table says; 0 = nothing */
+	__u32 pin_backend;    /* that the source is pinned to; 0 = none, or it takes no new flows */
 	__u32 before_backend; /* of a flow without an entry that is older than the last change of
 				 the table; 0 = the same */
 	__u32 backend;        /* the flow's; 0 = none */

@@ -27,6 +27,7 @@
 	X(backend_labels)                                                                          \
 	X(conns)                                                                                   \
 	X(conn_keys)                                                                               \
+	X(pins)                                                                                    \
 	X(decap_from)                                                                              \
 	X(counters)                                                                                \
 	X(events)                                                                                  \

@@ -8,25 +8,13 @@
  * Cost: one Maglev table per l4 service; names and backends are matched by comparing each
  * with each (1023 and 4095 at most), VIP entries by binary search.
  */
-#include "l4/plan.h"
-
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/maglev.h"
-
-struct planner {
-	struct plan *plan;
-	size_t room;
-	struct plan_state *want;
-	const struct plan_state *actual;
-	const struct plan_service **running; /* by index of a wanted service; NULL = new */
-	bool *kept_service, *kept_backend;   /* by index of an actual one */
-	struct err *err;
-	bool oom; /* sticky, so that the steps need not each carry it */
-};
+#include "l4/plan_internal.h"
 
 void plan_state_fini(struct plan_state *s)
 {
@@ -35,6 +23,7 @@ void plan_state_fini(struct plan_state *s)
 	free(s->services);
 	free(s->backends);
 	free(s->vips);
+	free(s->pins);
 	free(s->decap);
 	memset(s, 0, sizeof(*s));
 }
@@ -51,7 +40,7 @@ void plan_fini(struct plan *p)
 	memset(p, 0, sizeof(*p));
 }
 
-static void push(struct planner *pl, struct plan_edit edit)
+void plan_push(struct planner *pl, struct plan_edit edit)
 {
 	struct plan *p = pl->plan;
 
@@ -114,12 +103,12 @@ static int id_services(struct planner *pl)
 				"old and new together; remove some first, nothing was changed",
 				s->name, SLUICE_MAX_SERVICES - 1);
 		if (!pl->running[i])
-			push(pl, (struct plan_edit){.step = PLAN_ADD_SERVICE, .service = s});
+			plan_push(pl, (struct plan_edit){.step = PLAN_ADD_SERVICE, .service = s});
 		else if (pl->running[i]->slots != s->ring_size ||
 			 pl->running[i]->previous_ms != s->previous_ms)
-			push(pl, (struct plan_edit){.step = PLAN_CHANGE_SERVICE,
-						    .service = s,
-						    .old_service = pl->running[i]});
+			plan_push(pl, (struct plan_edit){.step = PLAN_CHANGE_SERVICE,
+							 .service = s,
+							 .old_service = pl->running[i]});
 	}
 	return 0;
 }
@@ -167,13 +156,14 @@ static int id_backends(struct planner *pl)
 				"old and new together; remove some first, nothing was changed",
 				s->name, b->name, SLUICE_MAX_BACKENDS - 1);
 		if (!old)
-			push(pl, (struct plan_edit){
-					 .step = PLAN_ADD_BACKEND, .service = s, .backend = b});
+			plan_push(pl, (struct plan_edit){.step = PLAN_ADD_BACKEND,
+							 .service = s,
+							 .backend = b});
 		else if (backend_differs(old, b))
-			push(pl, (struct plan_edit){.step = PLAN_CHANGE_BACKEND,
-						    .service = s,
-						    .backend = b,
-						    .old_backend = old});
+			plan_push(pl, (struct plan_edit){.step = PLAN_CHANGE_BACKEND,
+							 .service = s,
+							 .backend = b,
+							 .old_backend = old});
 	}
 	return 0;
 }
@@ -235,14 +225,14 @@ static void plan_ring(struct planner *pl, const struct plan_service *s,
 		edit.step = PLAN_GROW_RING;
 		edit.slots_moved = runs ? slots_moved(s, old) : s->ring_size;
 		if (edit.slots_moved)
-			push(pl, edit);
+			plan_push(pl, edit);
 	} else if (s->ring) {
 		edit.step = PLAN_SHRINK_RING;
 		edit.slots_moved = s->ring_size;
-		push(pl, edit);
+		plan_push(pl, edit);
 	} else if (runs) {
 		edit.step = PLAN_REMOVE_RING;
-		push(pl, edit);
+		plan_push(pl, edit);
 	}
 }
 
@@ -259,7 +249,7 @@ static int plan_rings(struct planner *pl)
 	return 0;
 }
 
-static const struct plan_service *service_by_id(const struct plan_state *s, __u32 id)
+const struct plan_service *plan_service_by_id(const struct plan_state *s, __u32 id)
 {
 	for (size_t i = 0; i < s->n_services; i++)
 		if (s->services[i].id == id)
@@ -312,7 +302,7 @@ static void plan_vip(struct planner *pl, struct plan_vip *vip, const struct plan
 	}
 	edit.step = old ? PLAN_CHANGE_VIP : PLAN_ADD_VIP;
 	if (!old || memcmp(&old->value, &vip->value, sizeof(vip->value)) != 0)
-		push(pl, edit);
+		plan_push(pl, edit);
 }
 
 static int plan_vips(struct planner *pl)
@@ -327,10 +317,10 @@ static int plan_vips(struct planner *pl)
 		plan_vip(pl, &want->vips[i], find_vip(old, actual->n_vips, &want->vips[i]));
 	for (size_t i = 0; !pl->oom && i < actual->n_vips; i++)
 		if (!find_vip(new, want->n_vips, &actual->vips[i]))
-			push(pl, (struct plan_edit){.step = PLAN_REMOVE_VIP,
-						    .old_service = service_by_id(
-							    actual, actual->vips[i].value.id),
-						    .old_vip = &actual->vips[i]});
+			plan_push(pl, (struct plan_edit){.step = PLAN_REMOVE_VIP,
+							 .old_service = plan_service_by_id(
+								 actual, actual->vips[i].value.id),
+							 .old_vip = &actual->vips[i]});
 	free(old);
 	free(new);
 	return 0;
@@ -350,12 +340,12 @@ static int plan_decap(struct planner *pl)
 
 	for (size_t i = 0; i < want->n_decap; i++)
 		if (!holds_addr(actual->decap, actual->n_decap, &want->decap[i]))
-			push(pl,
-			     (struct plan_edit){.step = PLAN_ADD_DECAP, .decap = &want->decap[i]});
+			plan_push(pl, (struct plan_edit){.step = PLAN_ADD_DECAP,
+							 .decap = &want->decap[i]});
 	for (size_t i = 0; i < actual->n_decap; i++)
 		if (!holds_addr(want->decap, want->n_decap, &actual->decap[i]))
-			push(pl, (struct plan_edit){.step = PLAN_REMOVE_DECAP,
-						    .decap = &actual->decap[i]});
+			plan_push(pl, (struct plan_edit){.step = PLAN_REMOVE_DECAP,
+							 .decap = &actual->decap[i]});
 	return 0;
 }
 
@@ -369,10 +359,10 @@ static int plan_removals(struct planner *pl)
 		const struct plan_backend *b = &actual->backends[i];
 
 		if (!pl->kept_backend[i])
-			push(pl,
-			     (struct plan_edit){.step = PLAN_REMOVE_BACKEND,
-						.old_service = service_by_id(actual, b->service),
-						.old_backend = b});
+			plan_push(pl, (struct plan_edit){
+					      .step = PLAN_REMOVE_BACKEND,
+					      .old_service = plan_service_by_id(actual, b->service),
+					      .old_backend = b});
 	}
 	for (size_t i = 0; i < actual->n_services; i++) {
 		const struct plan_service *s = &actual->services[i];
@@ -380,8 +370,9 @@ static int plan_removals(struct planner *pl)
 		if (pl->kept_service[i])
 			continue;
 		if (s->ring)
-			push(pl, (struct plan_edit){.step = PLAN_REMOVE_RING, .old_service = s});
-		push(pl, (struct plan_edit){.step = PLAN_REMOVE_SERVICE, .old_service = s});
+			plan_push(pl,
+				  (struct plan_edit){.step = PLAN_REMOVE_RING, .old_service = s});
+		plan_push(pl, (struct plan_edit){.step = PLAN_REMOVE_SERVICE, .old_service = s});
 	}
 	return 0;
 }
@@ -409,7 +400,8 @@ static int sort_edits(struct planner *pl)
 static int run_planner(struct planner *pl)
 {
 	static int (*const stages[])(struct planner *) = {
-		id_services, id_backends, plan_rings, plan_vips, plan_decap, plan_removals,
+		id_services, id_backends, plan_pins,     plan_rings,
+		plan_vips,   plan_decap,  plan_removals,
 	};
 
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {

@@ -46,6 +46,12 @@ struct plan_vip {
 	__u32 service;               /* wanted: index into services, or PLAN_MARKER */
 };
 
+struct plan_pin {
+	struct cidr net; /* sources */
+	__u32 service;   /* wanted: index into services; actual: service id */
+	__u32 backend;   /* wanted: index into backends; actual: backend id, 0 = gone */
+};
+
 #define PLAN_MARKER UINT32_MAX /* the VIP's own entry, which stands for no one service */
 
 /* Both the wanted and the actual state. Arrays are owned. */
@@ -56,6 +62,8 @@ struct plan_state {
 	size_t n_backends;
 	struct plan_vip *vips;
 	size_t n_vips;
+	struct plan_pin *pins;
+	size_t n_pins;
 	struct sluice_addr *decap;
 	size_t n_decap;
 };
@@ -88,6 +96,7 @@ enum plan_step {
 	PLAN_CHANGE_SERVICE, /* what is remembered of its file */
 	PLAN_ADD_BACKEND,
 	PLAN_CHANGE_BACKEND,
+	PLAN_ADD_PIN,   /* or lead it elsewhere */
 	PLAN_GROW_RING, /* longer, or of the same length */
 	PLAN_ADD_VIP,
 	PLAN_CHANGE_VIP,
@@ -95,6 +104,7 @@ enum plan_step {
 	PLAN_SHRINK_RING, /* after the VIP entries have the smaller size */
 	PLAN_REMOVE_DECAP,
 	PLAN_REMOVE_VIP,
+	PLAN_REMOVE_PIN, /* after the VIP entries say that there is none */
 	PLAN_REMOVE_RING,
 	PLAN_REMOVE_BACKEND,
 	PLAN_REMOVE_SERVICE,
@@ -106,6 +116,7 @@ struct plan_edit {
 	const struct plan_service *old_service;
 	const struct plan_backend *backend, *old_backend;
 	const struct plan_vip *vip, *old_vip;
+	const struct plan_pin *pin;
 	const struct sluice_addr *decap;
 	__u32 slots_moved; /* of a ring */
 };

@@ -28,6 +28,11 @@ static void reduce(struct plan_state *s, __u32 service)
 		if (!plan_is_marker(&s->vips[i]) && s->vips[i].value.id == service)
 			s->vips[n++] = s->vips[i];
 	s->n_vips = n;
+	n = 0;
+	for (size_t i = 0; i < s->n_pins; i++)
+		if (s->pins[i].service == service)
+			s->pins[n++] = s->pins[i];
+	s->n_pins = n;
 	s->n_decap = 0;
 }
 
@@ -42,6 +47,21 @@ static void keep_service(struct plan_service *s, bool has_backends)
 		s->kind = has_backends ? SLUICE_L4 : SLUICE_L7;
 }
 
+/* Those whose backend is gone are not wished for. */
+static void keep_pins(struct plan_state *want, const struct plan_state *actual)
+{
+	for (size_t i = 0; i < actual->n_pins; i++) {
+		for (__u32 b = 0; b < want->n_backends; b++) {
+			if (want->backends[b].id != actual->pins[i].backend)
+				continue;
+			want->pins[want->n_pins] = actual->pins[i];
+			want->pins[want->n_pins].service = 0;
+			want->pins[want->n_pins++].backend = b;
+			break;
+		}
+	}
+}
+
 int plan_keep(struct plan_state *want, struct plan_state *actual, __u32 service, struct err *e)
 {
 	memset(want, 0, sizeof(*want));
@@ -49,7 +69,8 @@ int plan_keep(struct plan_state *want, struct plan_state *actual, __u32 service,
 	want->services = calloc(actual->n_services + 1, sizeof(*want->services));
 	want->backends = calloc(actual->n_backends + 1, sizeof(*want->backends));
 	want->vips = calloc(actual->n_vips + 1, sizeof(*want->vips));
-	if (!want->services || !want->backends || !want->vips) {
+	want->pins = calloc(actual->n_pins + 1, sizeof(*want->pins));
+	if (!want->services || !want->backends || !want->vips || !want->pins) {
 		plan_state_fini(want);
 		return err_set(e, ENOMEM, "out of memory");
 	}
@@ -66,5 +87,6 @@ int plan_keep(struct plan_state *want, struct plan_state *actual, __u32 service,
 		want->vips[want->n_vips++] = actual->vips[i];
 		want->vips[i].service = 0;
 	}
+	keep_pins(want, actual);
 	return 0;
 }

@@ -22,20 +22,34 @@ static void copy_name(char out[SLUICE_NAME], const char *name)
 	memcpy(out, name, strnlen(name, SLUICE_NAME - 1));
 }
 
-static int count(const struct conf *c, size_t *backends, size_t *listens, struct err *e)
+struct sizes {
+	size_t backends, listens, pins;
+};
+
+static void measure(const struct conf *c, struct sizes *n)
 {
-	*backends = *listens = 0;
+	memset(n, 0, sizeof(*n));
 	for (unsigned i = 0; i < c->n_services; i++) {
-		*listens += c->services[i].n_listens;
-		if (c->services[i].kind == SLUICE_L4)
-			*backends += c->services[i].n_backends;
+		const struct conf_service *s = &c->services[i];
+
+		n->listens += s->n_listens;
+		n->backends += s->kind == SLUICE_L4 ? s->n_backends : 0;
+		for (unsigned k = 0; s->kind == SLUICE_L4 && k < s->n_backends; k++)
+			n->pins += s->backends[k].n_pins;
 	}
+}
+
+static int check_sizes(const struct conf *c, const struct sizes *n, struct err *e)
+{
 	if (c->n_services >= SLUICE_MAX_SERVICES)
 		return err_set(e, E2BIG, "%s has %u services and the gate holds %u", c->path,
 			       c->n_services, SLUICE_MAX_SERVICES - 1);
-	if (*backends >= SLUICE_MAX_BACKENDS)
+	if (n->backends >= SLUICE_MAX_BACKENDS)
 		return err_set(e, E2BIG, "%s has %zu l4 backends and the gate holds %u", c->path,
-			       *backends, SLUICE_MAX_BACKENDS - 1);
+			       n->backends, SLUICE_MAX_BACKENDS - 1);
+	if (n->pins > SLUICE_MAX_PINS)
+		return err_set(e, E2BIG, "%s has %zu pinned sources and the gate holds %u", c->path,
+			       n->pins, SLUICE_MAX_PINS);
 	if (c->n_decap_from > SLUICE_MAX_DECAP)
 		return err_set(e, E2BIG, "%s has %u addresses in decap_from and the gate holds %u",
 			       c->path, c->n_decap_from, SLUICE_MAX_DECAP);
@@ -59,6 +73,18 @@ static void want_marker(struct plan_state *want, const struct sluice_addr *addr,
 	vip->key = (struct sluice_vip){.addr = *addr, .proto = proto};
 	vip->value.kind = kind;
 	vip->service = PLAN_MARKER;
+}
+
+/* Of the backend that was added last. */
+static void want_pins(struct plan_state *want, const struct conf_backend *b,
+		      struct plan_service *service)
+{
+	for (unsigned i = 0; i < b->n_pins; i++)
+		want->pins[want->n_pins++] =
+			(struct plan_pin){.net = b->pins[i].net,
+					  .service = (__u32)(service - want->services),
+					  .backend = (__u32)want->n_backends - 1};
+	service->entry.pins |= b->n_pins > 0;
 }
 
 static void want_service(struct plan_state *want, const struct conf_service *s,
@@ -97,22 +123,26 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 		b->udp_timeout_ms = s->udp_timeout_ms;
 		b->addr = s->backends[i].endpoint.addr;
 		b->src = addr_is_v4(&b->addr) ? c->source4 : c->source6;
+		want_pins(want, &s->backends[i], out);
 	}
 }
 
 int plan_want(struct plan_state *want, const struct conf *c, struct err *e)
 {
-	size_t backends, listens;
-	int rc = count(c, &backends, &listens, e);
+	struct sizes n;
+	int rc;
 
+	measure(c, &n);
+	rc = check_sizes(c, &n, e);
 	memset(want, 0, sizeof(*want));
 	if (rc)
 		return rc;
 	want->services = calloc(c->n_services + 1, sizeof(*want->services));
-	want->backends = calloc(backends + 1, sizeof(*want->backends));
-	want->vips = calloc(2 * listens + 1, sizeof(*want->vips)); /* each may add a marker */
+	want->backends = calloc(n.backends + 1, sizeof(*want->backends));
+	want->vips = calloc(2 * n.listens + 1, sizeof(*want->vips)); /* each may add a marker */
+	want->pins = calloc(n.pins + 1, sizeof(*want->pins));
 	want->decap = calloc(c->n_decap_from + 1, sizeof(*want->decap));
-	if (!want->services || !want->backends || !want->vips || !want->decap) {
+	if (!want->services || !want->backends || !want->vips || !want->pins || !want->decap) {
 		plan_state_fini(want);
 		return err_set(e, ENOMEM, "out of memory");
 	}
@@ -278,6 +308,9 @@ static void print_edit(const struct plan_edit *x, FILE *out)
 	case PLAN_CHANGE_SERVICE:
 		print_service_change(x, out);
 		break;
+	case PLAN_ADD_PIN:
+	case PLAN_REMOVE_PIN:
+		break; /* print_pins: they may be many */
 	case PLAN_ADD_BACKEND:
 		fprintf(out, "+ backend %s/%s %s weight %u\n", x->service->name, x->backend->name,
 			addr_format(&x->backend->addr, text), x->backend->weight);
@@ -312,8 +345,35 @@ static void print_edit(const struct plan_edit *x, FILE *out)
 	}
 }
 
+/* Those that follow one another and lead to the same backend, or go: in one line. Returns how
+ * many. */
+static size_t print_pins(const struct plan_edit *x, size_t left, FILE *out)
+{
+	char text[ADDR_TEXT + 4];
+	size_t n = 1;
+
+	while (n < left && x[n].step == x->step && x[n].backend == x->backend &&
+	       x[n].old_service == x->old_service)
+		n++;
+	cidr_format(&x->pin->net, text);
+	if (x->step == PLAN_ADD_PIN)
+		fprintf(out, "+ pin %s/%s %s", x->service->name, x->backend->name, text);
+	else
+		fprintf(out, "- pin %s %s", service_name(x->old_service), text);
+	if (n > 1)
+		fprintf(out, " and %zu more", n - 1);
+	fputc('\n', out);
+	return n;
+}
+
 void plan_print(const struct plan *p, FILE *out)
 {
-	for (size_t i = 0; i < p->n; i++)
-		print_edit(&p->edits[i], out);
+	for (size_t i = 0; i < p->n;) {
+		const struct plan_edit *x = &p->edits[i];
+		size_t n = x->pin ? print_pins(x, p->n - i, out) : 1;
+
+		if (!x->pin)
+			print_edit(x, out);
+		i += n;
+	}
 }

@@ -18,6 +18,7 @@
 #include "l4/arrays.h"
 #include "l4/before.h"
 #include "l4/counters.h"
+#include "l4/pins.h"
 #include "l4/route.h"
 #include "sluice/filter.h"
 
@@ -166,6 +167,13 @@ static int read_decap(const struct gate *g, struct plan_state *s, struct err *e)
 	return 0;
 }
 
+static int read_pins(const struct gate *g, struct plan_state *s, struct err *e)
+{
+	int rc = pins_read(g, s);
+
+	return rc ? read_failed("pins", -rc, e) : 0;
+}
+
 int sync_read(const struct gate *g, struct plan_state *actual, struct err *e)
 {
 	int rc;
@@ -174,6 +182,7 @@ int sync_read(const struct gate *g, struct plan_state *actual, struct err *e)
 	rc = read_services(g, actual, e);
 	rc = rc ? rc : read_backends(g, actual, e);
 	rc = rc ? rc : read_vips(g, actual, e);
+	rc = rc ? rc : read_pins(g, actual, e);
 	rc = rc ? rc : read_decap(g, actual, e);
 	if (rc)
 		plan_state_fini(actual);
@@ -281,7 +290,8 @@ static int write_backend(const struct gate *g, const struct plan_edit *x)
 	rc = label_backend(g, b, x->service->id);
 	if (rc)
 		return rc;
-	entry.mode = b->mode;
+	entry.mode = (__u16)b->mode;
+	entry.drains = b->weight == 0;
 	entry.udp_timeout_ms = b->udp_timeout_ms;
 	entry.addr = b->addr;
 	entry.src = b->src;
@@ -339,6 +349,10 @@ static int run_edit(const struct gate *g, const struct plan_edit *x)
 	case PLAN_ADD_VIP:
 	case PLAN_CHANGE_VIP:
 		return update(g->vips, &x->vip->key, &x->vip->value);
+	case PLAN_ADD_PIN:
+		return pins_put(g, x->service->id, &x->pin->net, x->backend->id);
+	case PLAN_REMOVE_PIN:
+		return pins_remove(g, x->pin->service, &x->pin->net);
 	case PLAN_ADD_DECAP:
 		return update(g->decap_from, x->decap, &one);
 	case PLAN_REMOVE_DECAP:
