@@ -133,7 +133,7 @@ struct reading {
 	bool v6;
 	struct block_entry *entries; /* of both families */
 	size_t n, room;
-	size_t start;  /* where this family's begin */
+	size_t start;  /* where those of this walk begin */
 	size_t looked; /* entries that the kernel gave, doubled ones too */
 };
 
@@ -247,6 +247,36 @@ static int by_order(const void *a, const void *b)
 	return block_order(&x->net, &y->net);
 }
 
+/* Of what was met twice, one; entries are sorted from `from` on. */
+static void drop_doubles(struct reading *r, size_t from)
+{
+	size_t kept = from;
+
+	for (size_t i = from; i < r->n; i++)
+		if (i == from || by_order(&r->entries[kept - 1], &r->entries[i]) != 0)
+			r->entries[kept++] = r->entries[i];
+	r->n = kept;
+}
+
+/* Twice: when a node moves under it, the kernel's walk may pass over the one beside it, though
+ * nobody touches that (trie_get_next_key() in kernel/bpf/lpm_trie.c). */
+static int read_family_surely(struct reading *r)
+{
+	size_t from = r->n;
+	int rc = 0;
+
+	for (int pass = 0; rc == 0 && pass < 2; pass++) {
+		r->start = r->n;
+		r->looked = 0;
+		rc = read_family(r);
+	}
+	if (rc == 0 && r->n > from) {
+		qsort(r->entries + from, r->n - from, sizeof(*r->entries), by_order);
+		drop_doubles(r, from);
+	}
+	return rc;
+}
+
 int block_read(const struct block_list *l, struct block_entry **out, size_t *n, struct err *e)
 {
 	struct reading r = {0};
@@ -255,11 +285,7 @@ int block_read(const struct block_list *l, struct block_entry **out, size_t *n, 
 	for (int v6 = 0; rc == 0 && v6 < 2; v6++) {
 		r.fd = l->fd[v6];
 		r.v6 = v6;
-		r.start = r.n;
-		r.looked = 0;
-		rc = read_family(&r);
-		if (rc == 0 && r.n > r.start)
-			qsort(r.entries + r.start, r.n - r.start, sizeof(*r.entries), by_order);
+		rc = read_family_surely(&r);
 	}
 	if (rc) {
 		free(r.entries);

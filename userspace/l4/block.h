@@ -44,8 +44,9 @@ bool block_expired(const struct sluice_listed *value, __u64 now);
 /* IPv4 first, by address, a network before its members. <0, 0 or >0. */
 int block_order(const struct cidr *a, const struct cidr *b);
 
-/* The whole list, in order. The caller frees *out. Cost: 40 bytes an entry, one system call
- * for 4096 of them. */
+/* The whole list, in order; an entry that somebody adds or removes meanwhile may be there or
+ * not. The caller frees *out. Cost: two passes, each 40 bytes an entry and one system call for
+ * 4096 of them. */
 int block_read(const struct block_list *l, struct block_entry **out, size_t *n, struct err *e);
 
 /* How many entries a family's trie can have. */
