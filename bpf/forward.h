@@ -6,12 +6,14 @@
  *   ipip  | Eth | tags | outer IP | IP ...        RFC 2003, 2473, 4213
  *   gue   | Eth | tags | outer IP | UDP | IP ...  GUE variant 1
  *   l2    | Eth'| tags | IP ...                   new MAC addresses
+ *   nat   | Eth'| tags | IP' ...                  new addresses and ports (nat.h)
  */
 #ifndef BPF_FORWARD_H
 #define BPF_FORWARD_H
 
 #include <linux/udp.h>
 
+#include "csum.h"
 #include "guard.h"
 
 #define AF_INET     2
@@ -27,34 +29,6 @@
 struct macs {
 	__u8 dest[ETH_ALEN], source[ETH_ALEN];
 };
-
-/* Checksum after a 16-bit word of what it covers changed (RFC 1624, equation 3), folded
- * until no carry is left. Zero stays representable: ~(~HC + ~m + m'). */
-static __always_inline __u16 csum_update(__u16 csum, __u16 old, __u16 new)
-{
-	__u32 sum = (__u16)~csum + (__u32)(__u16)~old + new;
-
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (__u16)~sum;
-}
-
-/* Of an IPv4 header without options, from what is about to be written: reading it back would
- * wait for a line of headroom that is not in the cache yet, most of a packet's time. */
-static __always_inline __u16 csum_outer(const struct iphdr *ip)
-{
-	__u64 sum = bpf_htons(0x4500 | ip->tos);
-
-	sum += ip->tot_len;
-	sum += ip->frag_off;
-	sum += bpf_htons(ip->ttl << 8 | ip->protocol);
-	sum += ip->saddr;
-	sum += ip->daddr;
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (__u16)~sum;
-}
 
 /* Ethernet header at the packet's start, with the tags that came if l2_len has room for
  * them. The caller has made the packet at least that long. */
@@ -100,7 +74,7 @@ static __always_inline __u32 outer_bytes(const struct packet *p)
 {
 	__u32 ip = to_v6(p) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 
-	if (p->to->mode == SLUICE_MODE_l2)
+	if (p->to->mode >= SLUICE_MODE_l2)
 		return 0;
 	return p->to->mode == SLUICE_MODE_gue ? ip + sizeof(struct udphdr) : ip;
 }
@@ -125,65 +99,64 @@ static __always_inline int route_reason(long rc, const struct bpf_fib_lookup *fi
 }
 
 /* The lookup replaces the destination by the next hop: the same, if there is no router. */
-static __always_inline bool on_link(const struct sluice_backend *to,
+static __always_inline __u8 on_link(const struct sluice_addr *dest,
 				    const struct bpf_fib_lookup *fib)
 {
-	if (addr_mapped(&to->addr))
-		return fib->family == AF_INET && fib->ipv4_dst == to->addr.w[3];
-	return fib->family == AF_INET6 && fib->ipv6_dst[0] == to->addr.w[0] &&
-	       fib->ipv6_dst[1] == to->addr.w[1] && fib->ipv6_dst[2] == to->addr.w[2] &&
-	       fib->ipv6_dst[3] == to->addr.w[3];
+	if (addr_mapped(dest))
+		return fib->family == AF_INET && fib->ipv4_dst == dest->w[3];
+	return fib->family == AF_INET6 && fib->ipv6_dst[0] == dest->w[0] &&
+	       fib->ipv6_dst[1] == dest->w[1] && fib->ipv6_dst[2] == dest->w[2] &&
+	       fib->ipv6_dst[3] == dest->w[3];
 }
 
 /* Asks the host's own routes and neighbours, and remembers what they say. Linux 5.12 and later
  * write the MTU to hop->mtu, also when the packet is too big. */
-static __noinline int route_ask(struct xdp_md *ctx, const struct sluice_backend *to,
-				struct sluice_hop *hop, __u32 bytes)
+static __noinline int route_ask(struct xdp_md *ctx, const struct sluice_addr *source,
+				const struct sluice_addr *dest, struct sluice_hop *hop, __u32 bytes)
 {
 	struct bpf_fib_lookup fib = {};
 	int why;
 
-	if (!ctx || !to || !hop)
+	if (!ctx || !source || !dest || !hop)
 		return SLUICE_R_no_route;
 	fib.ifindex = ctx->ingress_ifindex;
 	fib.tot_len = bytes;
-	if (addr_mapped(&to->addr)) {
+	if (addr_mapped(dest)) {
 		fib.family = AF_INET;
-		fib.ipv4_src = to->src.w[3];
-		fib.ipv4_dst = to->addr.w[3];
+		fib.ipv4_src = source->w[3];
+		fib.ipv4_dst = dest->w[3];
 	} else {
 		fib.family = AF_INET6;
-		__builtin_memcpy(fib.ipv6_src, &to->src, 16);
-		__builtin_memcpy(fib.ipv6_dst, &to->addr, 16);
+		__builtin_memcpy(fib.ipv6_src, source, 16);
+		__builtin_memcpy(fib.ipv6_dst, dest, 16);
 	}
 	why = route_reason(bpf_fib_lookup(ctx, &fib, sizeof(fib), 0), &fib);
 	hop->until = 0;
 	hop->mtu = fib.tot_len;
 	if (why != NEXT)
 		return why;
-	if (to->mode == SLUICE_MODE_l2 && !on_link(to, &fib))
-		return SLUICE_R_not_on_link;
 	hop->until = bpf_jiffies64() + HOP_JIFFIES;
-	hop->generation = to->generation;
 	hop->in = ctx->ingress_ifindex;
 	hop->out = fib.ifindex;
+	hop->on_link = on_link(dest, &fib);
 	__builtin_memcpy(hop->dest, fib.dmac, ETH_ALEN);
 	__builtin_memcpy(hop->source, fib.smac, ETH_ALEN);
 	return NEXT;
 }
 
-static __always_inline struct sluice_hop *hop_of(struct packet *p)
+/*
+ * Sets p->hop to the way to dest, for a packet that grows by so many bytes. The answer is kept,
+ * and asked for again after a moment, so that a route or a MAC address that changes is followed
+ * without any process alive.
+ */
+static __always_inline int route_find(struct packet *p, struct sluice_hop *hop,
+				      const struct sluice_addr *source,
+				      const struct sluice_addr *dest, __u32 more)
 {
-	return &p->count->hops[p->backend & (SLUICE_MAX_BACKENDS - 1)];
-}
+	__u32 bytes = p->ip_bytes + more;
+	int why;
 
-/* Where the backend is. The answer is kept for this CPU, and asked for again after a moment,
- * so that a route or a MAC address that changes is followed without any process alive. */
-static __always_inline int route_find(struct packet *p)
-{
-	struct sluice_hop *hop = hop_of(p);
-	__u32 bytes = p->ip_bytes + outer_bytes(p);
-
+	p->hop = hop;
 	if (hop->until > bpf_jiffies64() && hop->generation == p->to->generation &&
 	    hop->in == p->ctx->ingress_ifindex && bytes <= hop->mtu)
 		return NEXT;
@@ -191,7 +164,43 @@ static __always_inline int route_find(struct packet *p)
 		hop->mtu = 0xffff;
 		return SLUICE_R_too_big;
 	}
-	return route_ask(p->ctx, p->to, hop, bytes);
+	why = route_ask(p->ctx, source, dest, hop, bytes);
+	hop->generation = p->to->generation;
+	return why;
+}
+
+/* To p->to; this CPU remembers the way. */
+static __always_inline int route_backend(struct packet *p)
+{
+	struct sluice_hop *hop = &p->count->hops[p->backend & (SLUICE_MAX_BACKENDS - 1)];
+	int why = route_find(p, hop, &p->to->src, &p->to->addr, outer_bytes(p));
+
+	if (why == NEXT && p->to->mode == SLUICE_MODE_l2 && !hop->on_link)
+		return SLUICE_R_not_on_link;
+	return why;
+}
+
+/* Makes the packet leave by p->hop, with room for an outer header behind the Ethernet header,
+ * whose offset is returned; 0: there was no room. */
+static __always_inline __u32 route_take(struct packet *p, __u32 outer, bool frame_v6)
+{
+	const struct sluice_hop *hop = p->hop;
+	__u32 l2_len = p->l3;
+	struct macs macs;
+
+	/* Tags belong to the wire that the packet came by. */
+	if (hop->out != hop->in)
+		l2_len = sizeof(struct ethhdr);
+	if (l2_len + outer != p->l3 &&
+	    bpf_xdp_adjust_head(p->ctx, (int)p->l3 - (int)(l2_len + outer)) != 0)
+		return 0;
+	__builtin_memcpy(&macs, hop->dest, sizeof(macs));
+	if (!l2_write(p, &macs, l2_len, frame_v6))
+		return 0;
+	p->verdict = XDP_TX;
+	if (hop->out != hop->in)
+		p->verdict = bpf_redirect(hop->out, 0);
+	return l2_len;
 }
 
 /* ---- to a backend --------------------------------------------------------------------- */
@@ -301,27 +310,16 @@ static __always_inline bool outer_write(struct packet *p, __u32 l3)
 static __always_inline int forward(struct packet *p)
 {
 	bool frame_v6 = p->to->mode == SLUICE_MODE_l2 ? p->v6 : to_v6(p);
-	__u32 l2_len = p->l3, outer = outer_bytes(p);
-	const struct sluice_hop *hop = hop_of(p);
-	struct macs macs;
-	int why = route_find(p);
+	__u32 l2_len;
+	int why = route_backend(p);
 
 	if (why != NEXT)
 		return why;
 	if (!ttl_decrement(p))
 		return SLUICE_R_truncated;
-	/* Tags belong to the wire that the packet came by. */
-	if (hop->out != hop->in)
-		l2_len = sizeof(struct ethhdr);
-	if (l2_len + outer != p->l3 &&
-	    bpf_xdp_adjust_head(p->ctx, (int)p->l3 - (int)(l2_len + outer)) != 0)
+	l2_len = route_take(p, outer_bytes(p), frame_v6);
+	if (!l2_len || !outer_write(p, l2_len))
 		return SLUICE_R_no_headroom;
-	__builtin_memcpy(&macs, hop->dest, sizeof(macs));
-	if (!l2_write(p, &macs, l2_len, frame_v6) || !outer_write(p, l2_len))
-		return SLUICE_R_no_headroom;
-	p->verdict = XDP_TX;
-	if (hop->out != hop->in)
-		p->verdict = bpf_redirect(hop->out, 0);
 	return p->quoted ? SLUICE_R_icmp_forward : SLUICE_R_forward;
 }
 
@@ -405,7 +403,7 @@ static __always_inline bool gue_v6(struct packet *p)
  * The backend's side: a tunnel packet from a configured balancer is unwrapped and goes on to
  * the host's stack, where the VIP is on lo. Its inner source meets the lists as well.
  */
-static __always_inline int decap(struct packet *p)
+static __noinline int decap(struct packet *p)
 {
 	bool v6 = p->flow.proto == IPPROTO_IPV6, gue = p->flow.proto == IPPROTO_UDP;
 	int why;

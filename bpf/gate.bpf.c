@@ -9,6 +9,7 @@
  * inlines.
  */
 #include "icmp.h"
+#include "nat.h"
 #include "too_big.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -20,6 +21,8 @@ static __always_inline int serve_portless(const struct packet *p)
 	struct sluice_service *vip = vip_find(p);
 
 	if (!vip)
+		return SLUICE_R_no_service;
+	if (vip->kind & SLUICE_SOURCE)
 		return SLUICE_R_no_service;
 	return vip->kind & SLUICE_L7 ? SLUICE_R_l7 : p->portless;
 }
@@ -35,7 +38,9 @@ static __always_inline int serve_new(struct packet *p, struct sluice_service **s
 	*service = s;
 	if (s->kind & SLUICE_L7)
 		return SLUICE_R_l7;
-	return p->first_fragment ? SLUICE_R_fragment : NEXT;
+	if (p->first_fragment)
+		return s->kind == SLUICE_SOURCE ? SLUICE_R_no_service : SLUICE_R_fragment;
+	return NEXT;
 }
 
 /* One way out for known flows and new ones: the verifier walks it once. */
@@ -52,6 +57,8 @@ static __always_inline int serve(struct packet *p)
 		notice(p, SLUICE_N_conn_hit);
 	else if ((why = serve_new(p, &s)) != NEXT)
 		return why;
+	if (nat_sources && s && s->kind & (SLUICE_NAT | SLUICE_SOURCE))
+		return nat_gate(p, s);
 	if ((why = guard_forward(p)) != NEXT)
 		return why;
 	if (s && (why = backend_choose(p, s)) != NEXT)

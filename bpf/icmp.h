@@ -91,6 +91,7 @@ static __always_inline bool icmp_quoted_flow(struct packet *p, struct sluice_flo
 		return false;
 	flow->sport = ports->dest;
 	flow->dport = ports->source;
+	p->quote = at;
 	return true;
 }
 
@@ -98,6 +99,8 @@ static __always_inline bool icmp_quoted_flow(struct packet *p, struct sluice_flo
  * VIP it may be theirs. */
 static __always_inline int icmp_unclaimed(const struct packet *p)
 {
+	if (p->vip_kind & SLUICE_SOURCE)
+		return SLUICE_R_no_service;
 	return p->vip_kind & SLUICE_L7 ? SLUICE_R_l7 : SLUICE_R_icmp_quote;
 }
 
@@ -109,7 +112,8 @@ static __always_inline int icmp_error(struct packet *p)
 
 	if (!icmp_quoted_flow(p, &flow))
 		return icmp_unclaimed(p);
-	why = guard_forward(p);
+	/* To a source of nat, it may be the host's own. */
+	why = p->vip_kind & SLUICE_SOURCE ? NEXT : guard_forward(p);
 	if (why != NEXT)
 		return why;
 	p->flow = flow;
@@ -162,7 +166,7 @@ static __always_inline int icmp_echo(struct packet *p)
 }
 
 /* ICMP to an address that may be a VIP. NEXT: an error, which goes the way of its flow. */
-static __always_inline int icmp_serve(struct packet *p)
+static __noinline int icmp_serve(struct packet *p)
 {
 	struct sluice_service *vip = vip_find(p);
 	struct icmp_start *icmp;
@@ -172,6 +176,8 @@ static __always_inline int icmp_serve(struct packet *p)
 	if (!vip)
 		return SLUICE_R_no_service;
 	p->vip_kind = vip->kind;
+	if (p->vip_kind & SLUICE_SOURCE && p->first_fragment)
+		return SLUICE_R_no_service;
 	if (p->first_fragment)
 		return p->vip_kind & SLUICE_L7 ? SLUICE_R_l7 : SLUICE_R_fragment;
 	icmp = packet_at(p, p->l4, struct icmp_start);
@@ -182,6 +188,8 @@ static __always_inline int icmp_serve(struct packet *p)
 		return icmp_error(p);
 	if (p->vip_kind & SLUICE_L7)
 		return SLUICE_R_l7;
+	if (p->vip_kind & SLUICE_SOURCE)
+		return SLUICE_R_no_service;
 	if (p->v6 && type >= ICMP6_ND_FIRST && type <= ICMP6_ND_LAST)
 		return SLUICE_R_no_service;
 	if (type != (p->v6 ? ICMP6_ECHO : ICMP4_ECHO))

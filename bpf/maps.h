@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "sluice/abi.h"
+#include "sluice/nat.h"
 #include "sluice/sieve.h"
 
 #define LIST_MAP(name, key_type)                                                                   \
@@ -152,6 +153,34 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sluice_conn_keys);
 } conn_keys SEC(".maps");
+
+/* The flows of nat, by source port, and their index by client (nat.h). Written by the gate; a
+ * port that all its ways are taken of is passed over, and flows that have not come to be open
+ * give way first. Made at load for the sources of the file, of one element without any. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct sluice_nat_port);
+} nat SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct sluice_nat_line);
+} nat_index SEC(".maps");
+
+/* Written by `sluice apply`, which refuses more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct sluice_nat_pool);
+} nat_pool SEC(".maps");
 
 /* Balancers whose tunnels this host unwraps. Written by `sluice apply`; full: refused. */
 struct {

@@ -19,17 +19,29 @@
 const volatile __u32 conn_rate = 100000; /* new connection entries per CPU and second */
 const volatile __u32 conn_buckets = 16;  /* of the connection table: a power of two */
 const volatile __u64 conn_seed = 1;
-const volatile __u32 conn_step_ms = 0;  /* one step of conn_stamp(); 0: nothing ever expires */
+const volatile __u32 conn_step_ms = 0; /* one step of conn_stamp(); 0: nothing ever expires */
+const volatile __u32 nat_sources = 0;  /* that the map nat is made for; 0 = there is no nat */
+const volatile __u32 nat_first = SLUICE_NAT_FIRST; /* of the ports that nat sends from */
+const volatile __u32 nat_ports = 1;                /* how many these are */
+const volatile __u32 nat_lines = 1;                /* of the map nat_index: a power of two */
+const volatile __u32 tick_hz = 250;                /* the kernel's jiffies in a second */
 const volatile __u32 event_every = 64;  /* drops of a reason and CPU per event; 0 = no events */
 const volatile bool event_heads = true; /* bpf_probe_read_kernel is there */
 
+/* It lives on the stack, of which there is half a kilobyte for all that are called at once. */
 struct packet {
 	struct xdp_md *ctx;
-	struct sluice_counters *count; /* of this CPU */
-	__u32 bytes;                   /* of the frame as it came */
-	__u32 l3, l4;                  /* offsets of the IP header and of what it carries */
-	__u32 ip_bytes;                /* of the IP packet: the frame may be padded beyond */
-	__be16 tags[4];                /* VLAN tags as on the wire: TPID, TCI, TPID, TCI */
+	struct sluice_counters *count;   /* of this CPU */
+	const struct sluice_backend *to; /* set with backend */
+	struct sluice_hop *hop;          /* the way that it leaves by, once that is sought */
+	__u64 hash;                      /* of the flow, in the connection table */
+	struct sluice_flow flow;
+	__be16 tags[4];         /* VLAN tags as on the wire: TPID, TCI, TPID, TCI */
+	__u32 bytes;            /* of the frame as it came */
+	__u32 ip_bytes;         /* of the IP packet: the frame may be padded beyond */
+	__u16 l3, l4;           /* offsets of the IP header and of what it carries */
+	__u16 quote;            /* with quoted: where the quoted ports are */
+	__u16 service, backend; /* ids, 0 until known */
 	__u8 v6;
 	__u8 tos; /* DSCP and ECN */
 	__u8 ttl;
@@ -42,11 +54,7 @@ struct packet {
 	__u8 conn_expired;   /* or its flow was silent for too long */
 	__u8 moved;          /* its slot has another backend since the last change of the table */
 	__u8 vip_kind;       /* of an ICMP message: kinds of the VIP that it came to */
-	struct sluice_flow flow;
-	__u64 hash;                      /* of the flow, in the connection table */
-	__u32 service, backend;          /* ids, 0 until known */
-	const struct sluice_backend *to; /* set with backend */
-	int verdict;                     /* of a TX reason: XDP_TX or XDP_REDIRECT */
+	__u8 verdict;        /* of a TX reason: XDP_TX or XDP_REDIRECT */
 };
 
 /*

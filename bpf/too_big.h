@@ -38,7 +38,7 @@ static __always_inline bool too_big_room(struct packet *p)
  * which the gate does not, or it may not send anything smaller. */
 static __always_inline __u32 too_big_mtu(struct packet *p)
 {
-	__u32 outer = outer_bytes(p), mtu = hop_of(p)->mtu;
+	__u32 outer = outer_bytes(p), mtu = p->hop->mtu;
 	struct iphdr *ip;
 
 	/* Before Linux 5.12 it is the packet's own size. */
@@ -50,15 +50,6 @@ static __always_inline __u32 too_big_mtu(struct packet *p)
 						   : 0;
 	ip = packet_at(p, p->l3, struct iphdr);
 	return ip && (ip->frag_off & bpf_htons(0x4000)) && mtu < p->ip_bytes ? mtu : 0;
-}
-
-static __always_inline __u16 csum_fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (__u16)~sum;
 }
 
 /* RFC 8200 section 8.1: both addresses, the length, the protocol. */
@@ -118,17 +109,21 @@ static __always_inline bool too_big_icmp(struct packet *p, __u32 at, __u32 mtu)
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)icmp, TOO_BIG_BYTES, 0);
 	if (sum < 0)
 		return false;
-	icmp->check = csum_fold((__u64)sum + (p->v6 ? csum_pseudo(p) : 0));
+	icmp->check = (__u16)~csum_fold((__u64)sum + (p->v6 ? csum_pseudo(p) : 0));
 	return true;
 }
 
 /* Turns the packet into the answer. */
-static __always_inline int too_big(struct packet *p)
+static __noinline int too_big(struct packet *p)
 {
-	__u32 ip = p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	__u32 mtu = p->quoted ? 0 : too_big_mtu(p);
-	struct macs macs, *old = packet_at(p, 0, struct macs);
+	__u32 ip, mtu;
+	struct macs macs, *old;
 
+	if (!p)
+		return SLUICE_R_too_big;
+	ip = p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	mtu = p->quoted ? 0 : too_big_mtu(p);
+	old = packet_at(p, 0, struct macs);
 	if (!mtu || !old || p->ip_bytes < TOO_BIG_QUOTE || !too_big_room(p))
 		return SLUICE_R_too_big;
 	__builtin_memcpy(macs.dest, old->source, ETH_ALEN);
@@ -143,12 +138,16 @@ static __always_inline int too_big(struct packet *p)
 	return SLUICE_R_too_big_told;
 }
 
+/* A packet that did not fit is answered, if that can be. */
+static __always_inline int tell(struct packet *p, int why)
+{
+	return why == SLUICE_R_too_big ? too_big(p) : why;
+}
+
 /* Sends to the backend, or says why that cannot be. */
 static __always_inline int deliver(struct packet *p)
 {
-	int why = forward(p);
-
-	return why == SLUICE_R_too_big ? too_big(p) : why;
+	return tell(p, forward(p));
 }
 
 #endif

@@ -32,6 +32,7 @@
 #define SLUICE_EVENT_HEAD   128        /* bytes of a sampled frame that its event holds */
 #define SLUICE_FILTER_WORDS 256        /* 64 bits each; with more VIPs a filter lets more through */
 #define SLUICE_SLOTS        64         /* reason and notice slots, so that they can grow */
+#define SLUICE_SCRATCH      32         /* words for the gate itself */
 
 /* ---- what an operator edits with bpftool: stable, in the manual ------------------- */
 
@@ -61,8 +62,10 @@ struct sluice_addr {
 	};
 };
 
-#define SLUICE_L7 1 /* passed up to the daemon */
-#define SLUICE_L4 2 /* forwarded by the gate */
+#define SLUICE_L7     1 /* passed up to the daemon */
+#define SLUICE_L4     2 /* forwarded by the gate */
+#define SLUICE_NAT    4 /* forwarded with other addresses: l4 with forward = nat */
+#define SLUICE_SOURCE 8 /* no service: an address that nat sends from (nat.h) */
 
 /*
  * port 0 = every port of the VIP that has no entry of its own. proto ICMP (1, or 58 for
@@ -79,8 +82,9 @@ struct sluice_vip {
 
 struct sluice_service {
 	__u32 id;        /* 1..SLUICE_MAX_SERVICES-1; index of rings and counters */
-	__u32 kind;      /* SLUICE_L7 | SLUICE_L4 */
-	__u32 ring_size; /* entries of the inner map rings[id]; 0 = no backend */
+	__u32 kind;      /* SLUICE_L7, L4, NAT or SOURCE; of a VIP's own entry, all of them */
+	__u32 ring_size; /* entries of the inner map rings[id]; 0 = no backend. SOURCE: its number
+			  */
 	__u32 hash;      /* enum sluice_hash */
 	__u8 track;      /* enum sluice_track */
 	__u8 pins;       /* 1: some sources have a backend of their own, in the map pins */
@@ -104,10 +108,10 @@ struct sluice_backend {
 	struct sluice_addr src;  /* outer source, same family */
 	__u32 generation;        /* changes each time the id is given to another backend */
 	__u32 service;           /* that it serves; 0: no backend has this id */
-	__u16 mode;              /* enum sluice_mode */
+	__u8 mode;               /* enum sluice_mode */
 	__u8 drains;             /* 1: takes no new flows, not even pinned ones */
-	__u8 pad;
-	__u32 udp_timeout_ms; /* of the service's UDP flows; 0: for good */
+	__be16 port;             /* nat: that it listens on; 0 = the VIP's */
+	__u32 udp_timeout_ms;    /* of the service's UDP flows; 0: for good */
 };
 
 /* A source of a service, in a trie of both families: prefixlen counts 32 for service to pad, and
@@ -130,7 +134,8 @@ struct sluice_pin {
 #define SLUICE_MODES(SLUICE_MODE)                                                                  \
 	SLUICE_MODE(ipip, "inside an IP tunnel (RFC 2003, 2473, 4213)")                            \
 	SLUICE_MODE(gue, "inside UDP, so that routers and NICs spread the flows")                  \
-	SLUICE_MODE(l2, "as they are, to the backend's MAC address; it must be on the same wire")
+	SLUICE_MODE(l2, "as they are, to the backend's MAC address; it must be on the same wire")  \
+	SLUICE_MODE(nat, "with other addresses, both ways: backends need know nothing of it")
 
 enum sluice_mode {
 #define SLUICE_MODE(name, sentence) SLUICE_MODE_##name,
@@ -210,7 +215,8 @@ struct sluice_hop {
 	__u32 in, out;    /* interfaces: the packet's, and where it leaves */
 	__u16 mtu;        /* packets up to so many bytes, tunnel included, are known to fit */
 	__u8 dest[6], source[6];
-	__u8 pad[6];
+	__u8 on_link; /* no router is between */
+	__u8 pad[5];
 };
 
 /*
@@ -242,6 +248,8 @@ struct sluice_counters {
 	 * though they are not dropped, and until when, so that a killed one does not go on. */
 	__u64 capture;
 	__u64 capture_until_ns; /* CLOCK_BOOTTIME */
+	/* The gate's own: a packet on its way to a function that the verifier walks by itself. */
+	__u64 scratch[SLUICE_SCRATCH];
 };
 
 /* One sampled packet, in the ring buffer `events`. */

@@ -40,7 +40,10 @@
 	SLUICE_REASON(too_big_told, TX,                                                            \
 		      "answered with the ICMP error that names a size that fits")                  \
 	SLUICE_REASON(not_on_link, DROP, "an l2 backend that is behind a router")                  \
-	SLUICE_REASON(feed, DROP, "the source address is named by an imported feed")
+	SLUICE_REASON(feed, DROP, "the source address is named by an imported feed")               \
+	SLUICE_REASON(nat_reply, TX, "a backend's answer through nat, sent to its client")         \
+	SLUICE_REASON(nat_unknown, DROP, "amid a TCP connection that nat has no entry for")        \
+	SLUICE_REASON(nat_full, DROP, "nat has no source port left towards the backend")
 
 enum sluice_reason {
 #define SLUICE_REASON(name, action, sentence) SLUICE_R_##name,

@@ -21,6 +21,7 @@
 #include <linux/bpf.h>
 
 #include "base/addr.h"
+#include "bed_nat.h"
 #include "gate.skel.h"
 #include "l4/arrays.h"
 #include "sluice/conn.h"
@@ -379,6 +380,7 @@ static const char *gate_load(const struct bed_tuning *t)
 	skel->rodata->conn_step_ms = BED_STEP_MS;
 	skel->rodata->conn_rate = t->conn_rate;
 	skel->rodata->event_every = t->event_every;
+	bed_nat_open(skel, t->nat_ports);
 	rc = gate_bpf__load(skel);
 	if (rc == -EPERM)
 		return "the kernel refuses BPF programs here";
@@ -422,6 +424,7 @@ const char *bed_open(const struct bed_tuning *t)
 	counters_open();
 	services_make();
 	decap_make();
+	bed_nat_make(t->nat_ports);
 	ingress_find();
 	bed_forwarding(true);
 	return NULL;

@@ -41,12 +41,14 @@ enum {
 	BED_FREE,       /* ids from here on are the test's */
 };
 
-#define BED_SEED    0x0123456789abcdefULL /* of the connection table */
-#define BED_STEP_MS 1000                  /* what the gate takes a step of its stamps for */
+#define BED_SEED      0x0123456789abcdefULL /* of the connection table */
+#define BED_STEP_MS   1000                  /* what the gate takes a step of its stamps for */
+#define BED_NAT_FIRST 2000
 
 struct bed_tuning {
 	uint32_t conn_rate, event_every;
 	uint32_t max_conns; /* 0 = 4096 */
+	uint32_t nat_ports; /* from BED_NAT_FIRST on, of "nat" in both families; 0 = no nat */
 };
 
 struct bed {
@@ -82,6 +84,10 @@ void bed_feed(const char *line);
 struct sieve;
 void bed_sieve(const struct sieve *s);
 void bed_empty_conns(void);
+/* A nat service of the shop, by TCP and UDP, whose one backend listens on that port (0 = the
+ * VIP's); and no flow of it. */
+void bed_nat_service(uint32_t id, bool v6, uint16_t vport, const char *host, uint16_t port);
+void bed_empty_nat(void);
 /* Each byte of the filters of VIPs: 0xff, as it is at first, lets everything through. */
 void bed_filters(int byte);
 unsigned bed_conns(void);     /* entries in the connection table */

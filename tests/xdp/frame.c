@@ -20,6 +20,7 @@ const struct frame_host frame_hosts[] = {
 	{"asked", 0, "10.83.0.98", "fd83::98"},  /* nor is this one's, and the kernel has asked */
 	{"lost", 0, "172.16.9.9", "fd99::9"},    /* no route goes there */
 	{"routed", 0, "172.16.8.8", "fd98::8"},  /* behind b1 */
+	{"nat", 0, "10.83.0.50", "fd83::50"},    /* nat sends from there */
 	{"shop", 0, "198.51.100.10", "2001:db8:51::10"},
 	{"site", 0, "198.51.100.20", "2001:db8:51::20"},
 	{"mixed", 0, "198.51.100.30", "2001:db8:51::30"},

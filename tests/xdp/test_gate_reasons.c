@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 
 #include "l4/arrays.h"
+#include "sluice/nat.h"
 
 #define SYN4 "eth / ip4 client > shop / tcp 1000 > "
 
@@ -202,6 +203,31 @@ static void reasons_of_the_way(void **unused)
 	bed_backend(TO_B2, "b2", false, 1, true);
 }
 
+enum { NAT = BED_FREE };
+
+/* One port, and so one flow to the backend. */
+static void reasons_of_nat(void **unused)
+{
+	static struct frame in;
+	static struct run run;
+	struct sluice_nat_port port;
+	const uint32_t element = 0;
+
+	(void)unused;
+	bed_nat_service(NAT, false, 9000, "b1", 0);
+	frame_parse(&in, "eth / ip4 client > shop / tcp 1000 > 9000 A");
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_nat_unknown);
+	frame_parse(&in, "eth / ip4 client > shop / tcp 1000 > 9000 S");
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
+	frame_printf(&in, "eth / ip4 b1 > nat / tcp 9000 > %u SA", BED_NAT_FIRST);
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_nat_reply);
+	assert_int_equal(bpf_map_lookup_elem(bed_map("nat"), &element, &port), 0);
+	port.way[0].state = SLUICE_NAT_OPEN;
+	assert_int_equal(bpf_map_update_elem(bed_map("nat"), &element, &port, 0), 0);
+	frame_parse(&in, "eth / ip4 client > shop / tcp 1001 > 9000 S");
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_nat_full);
+}
+
 /* A table in which every way is somebody's. */
 static void a_full_table_evicts(void **unused)
 {
@@ -251,11 +277,12 @@ int main(void)
 		cmocka_unit_test(notice_of_a_flow_older_than_a_change),
 		cmocka_unit_test(notices_of_a_pinned_source),
 		cmocka_unit_test(reasons_of_the_way),
+		cmocka_unit_test(reasons_of_nat),
 		cmocka_unit_test(events_lost_when_the_ring_is_full),
 		cmocka_unit_test(nothing_was_left_out),
 	};
 
-	return scenes_main("gate: every reason", &(struct bed_tuning){100000, 64, 0}, scenes,
+	return scenes_main("gate: every reason", &(struct bed_tuning){100000, 64, 0, 1}, scenes,
 			   sizeof(scenes) / sizeof(scenes[0]), tests,
 			   sizeof(tests) / sizeof(tests[0]));
 }

@@ -27,6 +27,9 @@
 	X(backend_labels)                                                                          \
 	X(conns)                                                                                   \
 	X(conn_keys)                                                                               \
+	X(nat)                                                                                     \
+	X(nat_index)                                                                               \
+	X(nat_pool)                                                                                \
 	X(pins)                                                                                    \
 	X(decap_from)                                                                              \
 	X(counters)                                                                                \
