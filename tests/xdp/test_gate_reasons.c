@@ -138,9 +138,13 @@ static void notices_of_a_service_of_datagrams(void **unused)
 	assert_int_equal(n[SLUICE_N_conn_untracked], 1);
 	tracked(SLUICE_TRACK_auto, 1000);
 	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
-	for (uint32_t i = 0; i < bed.n_conns; i++) /* a minute goes by */
-		if (bed.conns[i].way[0].word)
-			bed.conns[i].way[0].word -= 60000 / BED_STEP_MS;
+	for (uint32_t i = 0; i < bed.n_conns; i++) { /* a minute goes by */
+		__u64 *word = &bed.conns[i].way[0].word;
+
+		if (*word)
+			*word = (*word & ~SLUICE_CONN_STAMP) |
+				(uint16_t)(*word - 60000 / BED_STEP_MS);
+	}
 	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
 	assert_int_equal(n[SLUICE_N_conn_expired], 1);
 	tracked(SLUICE_TRACK_auto, 0);

@@ -29,7 +29,8 @@ static int read_failed(const char *map, int errnum, struct err *e)
 	return err_set(e, errnum, "cannot read the map %s: %s", map, strerror(errnum));
 }
 
-/* rings[id], copied; *size stays 0 when the service has none. */
+/* rings[id], copied; *size stays 0 when the service has none. Before Linux 6.8 each look into a
+ * map of maps takes as long as a change of it: some hundredths of a second. */
 static int read_ring(const struct gate *g, __u32 id, __u32 **ring, __u32 *size)
 {
 	struct bpf_map_info info = {0};
@@ -66,9 +67,10 @@ static int read_services(const struct gate *g, struct plan_state *s, struct err 
 	for (__u32 id = 0; rc == 0 && id < SLUICE_MAX_SERVICES; id++) {
 		struct plan_service *svc = &s->services[s->n_services];
 
-		rc = read_ring(g, id, &svc->ring, &svc->ring_size);
-		if (!labels[id].name[0] && !svc->ring)
-			continue;
+		if (!labels[id].name[0])
+			continue; /* the label comes before the ring, and goes after it */
+		if (labels[id].configured)
+			rc = read_ring(g, id, &svc->ring, &svc->ring_size);
 		memcpy(svc->name, labels[id].name, SLUICE_NAME - 1);
 		svc->slots = labels[id].configured;
 		svc->previous_ms = previous_ms[id];
