@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 
 #include "l4/arrays.h"
+#include "sluice/conn.h"
 #include "sluice/nat.h"
 
 #define SYN4 "eth / ip4 client > shop / tcp 1000 > "
