@@ -69,6 +69,10 @@ struct sluice_nat_pool {
 	struct sluice_addr addr[SLUICE_NAT_SOURCES]; /* any: the number is free */
 	__u8 number[2][SLUICE_NAT_SOURCES];          /* of those of IPv4, of IPv6; first n count */
 	__u32 n[2];
+	/* What the maps nat and nat_index were made for; a gate's program has it in its own data.
+	 */
+	__u32 sources, first, ports; /* addresses, and of each so many ports from the first on */
+	__u32 pad;
 };
 
 /* Seconds without a packet after which a flow is over: RFC 5382 REQ-5 (four minutes for
@@ -93,6 +97,6 @@ static inline __u32 sluice_nat_lines(__u32 ports)
 
 SLUICE_SIZE(struct sluice_nat_flow, 144);
 SLUICE_SIZE(struct sluice_nat_line, 64);
-SLUICE_SIZE(struct sluice_nat_pool, 152);
+SLUICE_SIZE(struct sluice_nat_pool, 168);
 
 #endif

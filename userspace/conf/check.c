@@ -347,6 +347,7 @@ void conf_check(struct reading *r)
 	if (r->oom)
 		return;
 	check_service_names(r);
+	nat_check(r);
 	check_loops(r);
 	for (unsigned i = 0; i < r->conf->n_services; i++) {
 		const struct conf_service *s = &r->conf->services[i];

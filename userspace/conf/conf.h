@@ -18,6 +18,7 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
+#include "sluice/nat.h"
 
 #define CONF_MAX_BACKENDS 1024 /* of one service */
 #define CONF_MAX_THREADS  SLUICE_MAX_WORKERS
@@ -31,9 +32,14 @@ struct conf_pin {
 	unsigned line;
 };
 
+struct conf_nat_source {
+	struct sluice_addr addr;
+	unsigned line;
+};
+
 struct conf_backend {
 	const char *name;         /* unique within its service */
-	struct endpoint endpoint; /* l7: where to connect; l4: port is unused and 0 */
+	struct endpoint endpoint; /* where it listens; l4: port 0 = the VIP's, always but by nat */
 	uint32_t weight;          /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
 	struct conf_pin *pins;    /* l4; each prefix once in a service */
 	unsigned n_pins;
@@ -92,6 +98,9 @@ struct conf {
 	struct sluice_addr source4, source6; /* outer source of tunnels; any = by route */
 	struct sluice_addr *decap_from;      /* balancers whose tunnels are unwrapped here */
 	unsigned n_decap_from;
+	struct conf_nat_source nat_sources[SLUICE_NAT_SOURCES]; /* what nat sends from */
+	unsigned n_nat_sources;
+	uint32_t nat_first, nat_last; /* and its ports: 1024 to 32767 */
 
 	/* daemon */
 	const char *user;         /* account of the worker; "nobody" unless set */

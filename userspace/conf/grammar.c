@@ -34,7 +34,8 @@ static void value_free(void *v)
 static cfg_opt_t gate_opts[] = {
 	MANY("interfaces"),    ONE("mode"),        ONE("priority"),
 	ONE("max_conns"),      ONE("conn_rate"),   ONE("event_every"),
-	MANY("tunnel_source"), MANY("decap_from"), CFG_END(),
+	MANY("tunnel_source"), MANY("decap_from"), MANY("nat_source"),
+	ONE("nat_ports"),      CFG_END(),
 };
 static cfg_opt_t daemon_opts[] = {
 	ONE("user"),

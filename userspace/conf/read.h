@@ -99,6 +99,13 @@ void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned
 
 void sections_read(struct reading *r, cfg_t *file);
 
+/* ---- nat.c ---------------------------------------------------------------------------- */
+
+void nat_settings_read(struct reading *r, cfg_t *gate); /* NULL: there is no such section */
+void nat_words_check(struct reading *r, cfg_t *sec, const struct conf_service *s);
+/* Rules that join services and the gate. */
+void nat_check(struct reading *r);
+
 /* ---- check.c -------------------------------------------------------------------------- */
 
 /* Rules that join several settings. What sections.c complained about is there as zeroes. */

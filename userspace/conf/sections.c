@@ -160,6 +160,7 @@ static void decap_from_read(struct reading *r, cfg_t *sec)
 static void gate_read(struct reading *r, cfg_t *sec)
 {
 	settings_read(r, "gate", sec, 0, r->conf);
+	nat_settings_read(r, sec);
 	if (!sec)
 		return;
 	mode_read(r, value_of(sec, "mode"));
@@ -330,6 +331,7 @@ static void way_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 		choice_read(r, value_of(sec, "forward"), "forward", modes, SLUICE_MODE_COUNT, s);
 	s->hash = choice_read(r, value_of(sec, "hash"), "hash", hashes, SLUICE_HASH_COUNT, s);
 	s->track = choice_read(r, value_of(sec, "track"), "track", tracks, SLUICE_TRACK_COUNT, s);
+	nat_words_check(r, sec, s);
 }
 
 static void ring_check(struct reading *r, const struct value *v, const struct conf_service *s)
@@ -353,9 +355,10 @@ static void ring_check(struct reading *r, const struct value *v, const struct co
 /* ---- backends ------------------------------------------------------------------------- */
 
 /* What cannot be an address stays zero, as "every address": check.c passes it over. */
-static void address_read(struct reading *r, const struct value *v, uint32_t kind,
+static void address_read(struct reading *r, const struct value *v, const struct conf_service *s,
 			 struct endpoint *to)
 {
+	uint32_t kind = s->kind;
 	char text[ENDPOINT_TEXT];
 	struct endpoint ep;
 
@@ -367,9 +370,10 @@ static void address_read(struct reading *r, const struct value *v, uint32_t kind
 					   : "\"10.0.0.11:8080\" or \"[fd00::11]:8080\"");
 		return;
 	}
-	if (kind == SLUICE_L4 && ep.port != 0) {
+	if (kind == SLUICE_L4 && ep.port != 0 && s->forward != SLUICE_MODE_nat) {
 		complain(r, v->line,
-			 "address: an l4 backend takes the VIP's own port; remove the \":%u\"",
+			 "address: an l4 backend takes the VIP's own port; remove the \":%u\", or "
+			 "write forward = nat",
 			 ep.port);
 		ep.port = 0;
 	} else if (kind == SLUICE_L7 && ep.port == 0) {
@@ -421,15 +425,16 @@ static void pins_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_
 	}
 }
 
-static void backend_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_backend *b)
+static void backend_read(struct reading *r, cfg_t *sec, const struct conf_service *s,
+			 struct conf_backend *b)
 {
 	struct value *address = value_of(sec, "address");
 
 	b->name = name_read(r, sec, "backend", &b->line);
 	settings_read(r, "backend", sec, 0, b);
-	pins_read(r, sec, kind, b);
+	pins_read(r, sec, s->kind, b);
 	if (address)
-		address_read(r, address, kind, &b->endpoint);
+		address_read(r, address, s, &b->endpoint);
 	else
 		complain(r, b->line, "backend \"%s\" has no address; write address = \"...\"",
 			 b->name);
@@ -448,8 +453,7 @@ static void backends_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 			 CONF_MAX_BACKENDS);
 	s->backends = reading_alloc(r, n, sizeof(*s->backends));
 	for (unsigned i = 0; s->backends && i < n; i++)
-		backend_read(r, cfg_getnsec(sec, "backend", i), s->kind,
-			     &s->backends[s->n_backends++]);
+		backend_read(r, cfg_getnsec(sec, "backend", i), s, &s->backends[s->n_backends++]);
 }
 
 static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)

@@ -11,6 +11,7 @@
 #include "ctl/ctl.h"
 #include "ctl/flows.h"
 #include "l4/chatter.h"
+#include "l4/host.h"
 #include "l4/route.h"
 #include "l4/steer.h"
 #include "l4/sync.h"
@@ -98,6 +99,20 @@ static int sync_steer(bool wanted, bool dry, bool renew, struct err *e)
 	return rc ? rc : wanted != runs;
 }
 
+/* Backends answer to whom ARP and neighbour discovery lead them. */
+static void note_sources(const struct plan_state *s)
+{
+	char text[ADDR_TEXT];
+
+	for (size_t i = 0; i < s->n_sources; i++)
+		if (!host_owns(&s->sources[i].addr))
+			fprintf(stderr,
+				"sluice: note: nat_source %s is no address of this host, so that "
+				"backends may not find it; `ip addr add %s/%s dev IFACE`\n",
+				addr_format(&s->sources[i].addr, text), text,
+				addr_is_v4(&s->sources[i].addr) ? "32" : "128");
+}
+
 int ctl_sync_host(const struct plan_state *state, bool dry, bool renew, struct err *e)
 {
 	struct sluice_addr *vips;
@@ -110,6 +125,7 @@ int ctl_sync_host(const struct plan_state *state, bool dry, bool renew, struct e
 	free(vips);
 	if (changes < 0)
 		return changes;
+	note_sources(state);
 	for (size_t i = 0; !dry && i < state->n_backends; i++)
 		route_prime(&state->backends[i].addr);
 	rc = sync_steer(has_l7(state), dry, renew, e);

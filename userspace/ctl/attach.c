@@ -82,6 +82,9 @@ static int resolve(struct attach_words *w)
 			.conn_rate = w->conf->conn_rate,
 			.event_every = w->conf->event_every,
 			.max_conns = w->conf->max_conns,
+			.nat_sources = w->conf->n_nat_sources,
+			.nat_first = w->conf->nat_first,
+			.nat_ports = w->conf->nat_last - w->conf->nat_first + 1,
 		};
 	}
 	if (w->mode && !parse_mode(&o->mode, w->mode))

@@ -37,7 +37,7 @@ static void print_sources(const struct plan_state *want)
 
 		for (size_t j = 0; j < i && !known; j++)
 			known = addr_equal(src, &want->backends[j].src);
-		if (known)
+		if (known || want->backends[i].mode == SLUICE_MODE_nat)
 			continue;
 		printf("%s\"%s\"", first ? " " : ", ", addr_format(src, text));
 		first = false;
@@ -45,10 +45,12 @@ static void print_sources(const struct plan_state *want)
 	puts(" } }");
 }
 
+/* Of nat, a backend knows nothing. */
 static bool has_l4(const struct plan_state *want)
 {
 	for (size_t i = 0; i < want->n_services; i++)
-		if (want->services[i].kind == SLUICE_L4)
+		if (want->services[i].kind == SLUICE_L4 &&
+		    want->services[i].mode != SLUICE_MODE_nat)
 			return true;
 	return false;
 }
@@ -59,7 +61,7 @@ static void print_backend_commands(const struct plan_state *want)
 	char text[ADDR_TEXT];
 
 	if (!has_l4(want)) {
-		puts("# no l4 service: backends need nothing");
+		puts("# no l4 service, or by nat: backends need nothing");
 		return;
 	}
 	puts("# on each backend host, as root; /etc/sluice.conf there is one line:");

@@ -24,6 +24,7 @@
 #include "l4/before.h"
 #include "l4/chatter.h"
 #include "l4/conns.h"
+#include "l4/nat.h"
 #include "l4/pins.h"
 #include "l4/sieves.h"
 #include "sluice/conn.h"
@@ -60,6 +61,11 @@ static bool is_martian(const struct sluice_addr *src)
 	if (addr_is_v4(src))
 		return src->b[12] == 0 || src->b[12] == 127 || src->b[12] >= 224;
 	return src->b[0] == 0xff || addr_is_any(src) || addr_equal(src, &loopback);
+}
+
+static bool is_l4(const struct sluice_service *s)
+{
+	return s->kind == SLUICE_L4 || s->kind == SLUICE_NAT;
 }
 
 /* What the ring says for a slot, 0 if it says nothing. */
@@ -103,6 +109,22 @@ static void ask_conns(const struct gate *g, const struct sluice_flow *flow, stru
 		a->conn = FLOW_CONN_HIT;
 }
 
+/* Nat keeps its flows in a table of its own. */
+static void ask_nat(const struct gate *g, const struct sluice_flow *flow, struct flow_answer *a)
+{
+	struct nat_flow f;
+
+	if (!nat_find(g, flow, &f))
+		return;
+	a->conn_backend = f.backend;
+	a->conn_generation = f.generation;
+	a->nat_source = f.source;
+	if (!take_backend(g, a, f.backend, f.generation))
+		a->conn = FLOW_CONN_STALE;
+	else
+		a->conn = f.ended ? FLOW_CONN_EXPIRED : FLOW_CONN_HIT;
+}
+
 /* True: the backend that the source is pinned to takes it. */
 static bool ask_pin(const struct gate *g, const struct sluice_flow *flow, struct flow_answer *a)
 {
@@ -141,7 +163,9 @@ static int ask_backend(const struct gate *g, const struct sluice_flow *flow, str
 	rc = read_slot(g, a->service.id, a->slot, &a->ring_backend, e);
 	if (rc)
 		return rc;
-	if (a->service.track != SLUICE_TRACK_never)
+	if (a->service.kind == SLUICE_NAT)
+		ask_nat(g, flow, a);
+	else if (a->service.track != SLUICE_TRACK_never)
 		ask_conns(g, flow, a);
 	if (a->conn == FLOW_CONN_HIT)
 		return 0;
@@ -149,7 +173,7 @@ static int ask_backend(const struct gate *g, const struct sluice_flow *flow, str
 	if (ask_pin(g, flow, a))
 		return 0;
 	if (a->conn == FLOW_CONN_NONE && flow->proto == IPPROTO_TCP &&
-	    a->service.track != SLUICE_TRACK_never)
+	    a->service.kind == SLUICE_L4 && a->service.track != SLUICE_TRACK_never)
 		a->before_backend = ask_before(g, a);
 	if (a->ring_backend)
 		take_backend(g, a, a->ring_backend, 0);
@@ -181,7 +205,7 @@ int flow_ask(const struct gate *g, const struct sluice_flow *flow, struct flow_a
 	memset(a, 0, sizeof(*a));
 	ask_lists(g, flow, a);
 	ask_service(g, flow, a);
-	if (a->service.kind == SLUICE_L4)
+	if (is_l4(&a->service))
 		rc = ask_backend(g, flow, a, e);
 	a->reason = decide(flow, a);
 	return rc;
@@ -201,7 +225,7 @@ static struct sluice_label label(int labels, __u32 id)
 
 static const char *kind_name(const struct sluice_service *s)
 {
-	return s->kind == SLUICE_L4 ? "l4" : "l7";
+	return is_l4(s) ? "l4" : "l7";
 }
 
 static void print_feed(const struct gate *g, const struct sluice_flow *flow)
@@ -237,6 +261,10 @@ static void print_lists(const struct gate *g, const struct sluice_flow *flow,
 /* Why the connection table did not decide. */
 static const char *conn_sentence(const struct flow_answer *a)
 {
+	if (a->service.kind == SLUICE_NAT)
+		return a->conn == FLOW_CONN_STALE     ? "the backend that nat has for it is gone"
+		       : a->conn == FLOW_CONN_EXPIRED ? "the flow was silent for too long"
+						      : "nat does not have the flow";
 	switch (a->conn) {
 	case FLOW_CONN_STALE:
 		return "the backend in the connection table is gone";
@@ -252,14 +280,19 @@ static const char *conn_sentence(const struct flow_answer *a)
 static void print_backend(const struct gate *g, const struct flow_answer *a)
 {
 	struct sluice_label name = label(g->backend_labels, a->backend);
-	char addr[ADDR_TEXT];
+	struct endpoint to = {a->to.addr, ntohs(a->to.port)};
+	char text[ENDPOINT_TEXT];
 
 	if (!a->backend) {
 		puts("backend  none");
 		return;
 	}
-	printf("backend  %s %s\n", name.name, addr_format(&a->to.addr, addr));
-	if (a->conn == FLOW_CONN_HIT)
+	printf("backend  %s %s\n", name.name,
+	       to.port ? endpoint_format(&to, text) : addr_format(&to.addr, text));
+	if (a->conn == FLOW_CONN_HIT && a->service.kind == SLUICE_NAT)
+		printf("because  nat has the flow, from %s\n",
+		       endpoint_format(&a->nat_source, text));
+	else if (a->conn == FLOW_CONN_HIT)
 		printf("because  the connection table says so (generation %u)\n",
 		       a->conn_generation);
 	else if (a->pin_backend)
@@ -291,7 +324,7 @@ static void print_human(const struct gate *g, const struct sluice_flow *flow,
 		       kind_name(&a->service));
 	else
 		puts("service  none there; `sluice status` shows those there are");
-	if (a->service.kind == SLUICE_L4)
+	if (is_l4(&a->service))
 		print_backend(g, a);
 	print_lists(g, flow, a);
 	printf("verdict  %s %s: %s\n", status_reasons[a->reason].action,
@@ -355,7 +388,7 @@ static json_t *backend_json(const struct gate *g, const struct flow_answer *a)
 
 static json_t *maglev_json(const struct gate *g, const struct flow_answer *a)
 {
-	if (a->service.kind != SLUICE_L4)
+	if (!is_l4(&a->service))
 		return json_null();
 	return json_pack("{s:I, s:I, s:I, s:s, s:s, s:s}", "hash", (json_int_t)a->hash, "slot",
 			 (json_int_t)a->slot, "size", (json_int_t)a->service.ring_size, "backend",
@@ -370,9 +403,12 @@ static json_t *connection_json(const struct flow_answer *a)
 {
 	if (a->conn == FLOW_CONN_NONE)
 		return json_null();
-	return json_pack("{s:I, s:I, s:b, s:b}", "backend_id", (json_int_t)a->conn_backend,
-			 "generation", (json_int_t)a->conn_generation, "stale",
-			 a->conn == FLOW_CONN_STALE, "expired", a->conn == FLOW_CONN_EXPIRED);
+	return json_pack(
+		"{s:I, s:I, s:b, s:b, s:o}", "backend_id", (json_int_t)a->conn_backend,
+		"generation", (json_int_t)a->conn_generation, "stale", a->conn == FLOW_CONN_STALE,
+		"expired", a->conn == FLOW_CONN_EXPIRED, "nat_source",
+		a->nat_source.port ? endpoint_json(&a->nat_source.addr, htons(a->nat_source.port))
+				   : json_null());
 }
 
 static int print_json(const struct gate *g, const struct sluice_flow *flow,

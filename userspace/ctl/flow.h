@@ -22,7 +22,8 @@ struct flow_answer {
 	struct block_entry block, allow;
 	struct sluice_service service; /* id 0: none. All below is for l4 alone */
 	enum flow_conn conn;
-	__u32 conn_backend, conn_generation; /* of the connection table's entry */
+	__u32 conn_backend, conn_generation; /* of the connection table's entry, or nat's */
+	struct endpoint nat_source;          /* what nat's backend sees of it; port 0: nothing */
 	__u32 hash, slot;
 	__u32 ring_backend;   /* what the Maglev table says; 0 = nothing */
 	__u32 pin_backend;    /* that the source is pinned to; 0 = none, or it takes no new flows */

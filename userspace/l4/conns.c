@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 
+#include "l4/nat.h"
+#include "l4/ticks.h"
 #include "sluice/conn.h"
 
 /* ---- the stamps' clock ---------------------------------------------------------------- */
@@ -19,31 +19,16 @@
 
 __u32 conns_step_ms(void)
 {
-	struct timespec tick;
-
-	/* This clock moves once with each of the kernel's ticks. */
-	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
-	return (__u32)(((__u64)tick.tv_nsec << STAMP_TICKS_LOG2) / 1000000);
+	return (__u32)((1000ULL << STAMP_TICKS_LOG2) / ticks_hz());
 }
 
-/* The stamp that the gate would write now. No file tells the kernel's ticks, so a program of
- * three instructions, run once, does. */
+/* The stamp that the gate would write now. */
 static int stamp_now(__u16 *now)
 {
-	const struct bpf_insn code[] = {
-		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_jiffies64},
-		{.code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = 0, .imm = STAMP_TICKS_LOG2},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	unsigned char frame[64] = {0};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame));
-	int fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "sluice_stamp", "BSD", code,
-			       sizeof(code) / sizeof(code[0]), NULL);
-	int rc = fd < 0 ? fd : bpf_prog_test_run_opts(fd, &opts);
+	__u32 ticks;
+	int rc = ticks_now(&ticks);
 
-	*now = (__u16)opts.retval;
-	if (fd >= 0)
-		close(fd);
+	*now = rc ? 0 : (__u16)(ticks >> STAMP_TICKS_LOG2);
 	return rc;
 }
 
@@ -92,6 +77,8 @@ struct pass {
 	__u32 step_ms;
 	struct owner *owners;
 	struct conns_sum *sum;
+	int (*each)(void *arg, const struct conns_flow *flow);
+	void *arg;
 };
 
 static const void *map_whole(int fd, size_t value_size, __u32 *n)
@@ -181,8 +168,15 @@ static bool read_key(const struct pass *p, __u32 bucket, int way, __u64 word, st
 	return sluice_conn_of(check, word) == sluice_conn_hash(&f->flow, p->gate->meta_seen.seed);
 }
 
-static int pass_run(struct pass *p, int (*each)(void *arg, const struct conns_flow *flow),
-		    void *arg)
+static int pass_give(struct pass *p, const struct conns_flow *f)
+{
+	p->sum->live += !f->stale && !f->ended;
+	p->sum->ended += f->ended;
+	p->sum->stale += f->stale;
+	return p->each(p->arg, f);
+}
+
+static int pass_table(struct pass *p)
 {
 	struct conns_flow f = {0};
 	int rc = 0;
@@ -198,22 +192,42 @@ static int pass_run(struct pass *p, int (*each)(void *arg, const struct conns_fl
 				p->sum->torn++;
 				continue;
 			}
-			p->sum->live += !f.stale && !f.ended;
-			p->sum->ended += f.ended;
-			p->sum->stale += f.stale;
-			rc = each(arg, &f);
+			rc = pass_give(p, &f);
 		}
 	}
 	return rc;
 }
 
+static int pass_nat(void *arg, const struct nat_flow *nat)
+{
+	struct pass *p = arg;
+	const struct owner *o = owner_of(p, nat->backend);
+	struct conns_flow f = {.flow = nat->flow, .backend = nat->backend, .idle_s = nat->idle_s};
+
+	f.stale = !o->service || o->generation != nat->generation;
+	f.service = f.stale ? 0 : o->service;
+	f.ended = !f.stale && nat->ended;
+	return pass_give(p, &f);
+}
+
+/* The table's flows and those of nat, which has its own. */
+static int pass_run(struct pass *p, struct err *e)
+{
+	int rc = pass_table(p);
+
+	if (rc)
+		return rc;
+	rc = nat_each(p->gate, pass_nat, p);
+	return rc < 0 ? err_set(e, -rc, "cannot read the flows of nat: %s", strerror(-rc)) : rc;
+}
+
 int conns_each(const struct gate *g, int (*each)(void *arg, const struct conns_flow *flow),
 	       void *arg, struct conns_sum *sum, struct err *e)
 {
-	struct pass p = {.gate = g, .sum = sum};
+	struct pass p = {.gate = g, .sum = sum, .each = each, .arg = arg};
 	int rc = pass_init(&p, true, e);
 
-	rc = rc ? rc : pass_run(&p, each, arg);
+	rc = rc ? rc : pass_run(&p, e);
 	pass_fini(&p);
 	return rc;
 }
@@ -232,11 +246,11 @@ static int count_one(void *arg, const struct conns_flow *f)
 int conns_count(const struct gate *g, struct conns_of_backend *of, struct conns_sum *sum,
 		struct err *e)
 {
-	struct pass p = {.gate = g, .sum = sum};
+	struct pass p = {.gate = g, .sum = sum, .each = count_one, .arg = of};
 	int rc = pass_init(&p, false, e);
 
 	memset(of, 0, SLUICE_MAX_BACKENDS * sizeof(*of));
-	rc = rc ? rc : pass_run(&p, count_one, of);
+	rc = rc ? rc : pass_run(&p, e);
 	pass_fini(&p);
 	return rc;
 }

@@ -2,6 +2,7 @@
 #include "l4/host.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/magic.h>
@@ -174,6 +175,19 @@ const char *host_driver(const char *ifname, char buf[HOST_DRIVER])
 	snprintf(buf, HOST_DRIVER, "%s",
 		 ethtool(ifname, &info) && info.driver[0] ? info.driver : "unknown");
 	return buf;
+}
+
+bool host_owns(const struct sluice_addr *addr)
+{
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
+
+	if (fd < 0)
+		return true; /* nothing is known */
+	memcpy(&sa.sin6_addr, addr, sizeof(sa.sin6_addr));
+	rc = bind(fd, (struct sockaddr *)&sa, sizeof(sa));
+	close(fd);
+	return rc == 0;
 }
 
 bool host_forwards(const char *ifname, bool v6)

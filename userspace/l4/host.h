@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <stdbool.h>
 
+#include "base/addr.h"
 #include "base/err.h"
 
 /* Whether this process may change XDP programs and maps. 0 or -EPERM. */
@@ -32,6 +33,9 @@ int host_refused(const char *ifname, bool native, int errnum, const char *said, 
 /* Whether the kernel routes what comes in there, which the gate needs toward backends of
  * that family; true as well when the kernel does not tell. */
 bool host_forwards(const char *ifname, bool v6);
+
+/* Whether it is an address of this host, so that others find it there. */
+bool host_owns(const struct sluice_addr *addr);
 
 /* What to know about a driver on which native XDP works, or NULL: one sentence. */
 const char *host_caution(const char *ifname, char *buf, size_t size);

@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -19,8 +20,10 @@
 
 #include "gate.skel.h"
 #include "l4/conns.h"
+#include "l4/ticks.h"
 #include "sluice/abi.h"
 #include "sluice/conn.h"
+#include "sluice/nat.h"
 
 uint64_t load_build_id(void)
 {
@@ -110,25 +113,87 @@ static uint32_t conn_buckets(const struct load_tuning *t)
 	return sluice_conn_buckets(t->max_conns ? t->max_conns : SLUICE_MAX_CONNS);
 }
 
-/* 0: no pins yet. */
+/* Element 0 of a pinned map; zeroes: it is not pinned yet. */
+static void pinned_element(const char *path, void *element, size_t size)
+{
+	__u32 zero = 0;
+	int fd = bpf_obj_get(path);
+
+	if (fd < 0 || bpf_map_lookup_elem(fd, &zero, element) != 0)
+		memset(element, 0, size);
+	if (fd >= 0)
+		close(fd);
+}
+
 static uint64_t pinned_seed(void)
 {
-	struct sluice_meta meta = {0};
-	__u32 zero = 0;
-	int fd = bpf_obj_get(SLUICE_PIN_DIR "/meta");
+	struct sluice_meta meta;
 
-	if (fd < 0)
-		return 0;
-	if (bpf_map_lookup_elem(fd, &zero, &meta) != 0)
-		meta.seed = 0;
-	close(fd);
+	pinned_element(SLUICE_PIN_DIR "/meta", &meta, sizeof(meta));
 	return meta.seed;
+}
+
+/* ---- nat ------------------------------------------------------------------------------ */
+
+/* What nat's maps are to be like: as asked for, or as they are. True: those that are there are
+ * others. */
+static bool nat_layout(const struct load_tuning *t, struct sluice_nat_pool *pool)
+{
+	bool other;
+
+	pinned_element(SLUICE_PIN_DIR "/nat_pool", pool, sizeof(*pool));
+	other = t->nat_sources && (pool->sources != t->nat_sources || pool->first != t->nat_first ||
+				   pool->ports != t->nat_ports);
+	if (!other)
+		return false;
+	memset(pool, 0, sizeof(*pool));
+	pool->sources = t->nat_sources;
+	pool->first = t->nat_first;
+	pool->ports = t->nat_ports;
+	return true;
+}
+
+static void nat_size(struct gate_bpf *skel, const struct sluice_nat_pool *pool)
+{
+	__u32 elements = pool->sources ? pool->sources * pool->ports : 1;
+
+	skel->rodata->nat_sources = pool->sources;
+	skel->rodata->nat_first = pool->first;
+	skel->rodata->nat_ports = pool->ports ? pool->ports : 1;
+	skel->rodata->nat_lines = sluice_nat_lines(elements);
+	skel->rodata->tick_hz = ticks_hz();
+	bpf_map__set_max_entries(skel->maps.nat, elements);
+	bpf_map__set_max_entries(skel->maps.nat_index, sluice_nat_lines(elements));
+}
+
+/* The pins go; a program that runs on the maps keeps them until it is replaced. */
+static int nat_unpin(struct err *e)
+{
+	static const char *const pins[] = {"nat", "nat_index", "nat_pool"};
+	char path[sizeof(SLUICE_PIN_DIR) + 16];
+
+	for (unsigned i = 0; i < sizeof(pins) / sizeof(pins[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", SLUICE_PIN_DIR, pins[i]);
+		if (unlink(path) != 0 && errno != ENOENT)
+			return err_set(e, errno, "cannot remove %s: %s", path, strerror(errno));
+	}
+	return 0;
+}
+
+static int nat_sign(const struct gate_bpf *skel, const struct sluice_nat_pool *pool, struct err *e)
+{
+	__u32 zero = 0;
+
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.nat_pool), &zero, pool, BPF_ANY) == 0)
+		return 0;
+	return err_set(e, errno, "cannot write %s/nat_pool: %s", SLUICE_PIN_DIR, strerror(errno));
 }
 
 struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = SLUICE_PIN_DIR);
 	struct gate_bpf *skel = gate_bpf__open_opts(&opts);
+	struct sluice_nat_pool pool;
 
 	if (!skel) {
 		err_set(e, errno, "cannot open the gate's object: %s", strerror(errno));
@@ -147,6 +212,8 @@ struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
 	bpf_map__set_max_entries(skel->maps.conns, conn_buckets(t));
 	bpf_map__set_max_entries(skel->maps.conn_keys, conn_buckets(t));
 	bpf_map__set_max_entries(skel->maps.counters, (__u32)libbpf_num_possible_cpus());
+	nat_layout(t, &pool);
+	nat_size(skel, &pool);
 	return skel;
 }
 
@@ -188,12 +255,15 @@ failed:
 int load_maps(const struct load_tuning *t, bool *made, uint32_t *conns, struct err *e)
 {
 	struct gate_bpf *skel = load_open(t, e);
+	struct sluice_nat_pool pool;
+	bool other_nat = nat_layout(t, &pool);
 	int rc;
 
 	*made = access(SLUICE_PIN_DIR "/meta", F_OK) != 0;
 	if (!skel)
 		return -EINVAL;
-	rc = check_pins(skel, e);
+	rc = other_nat ? nat_unpin(e) : 0;
+	rc = rc ? rc : check_pins(skel, e);
 	if (rc)
 		goto out;
 	bpf_program__set_autoload(skel->progs.gate, false);
@@ -206,6 +276,8 @@ int load_maps(const struct load_tuning *t, bool *made, uint32_t *conns, struct e
 	}
 	*conns = bpf_map__max_entries(skel->maps.conns) * 2;
 	rc = write_meta(bpf_map__fd(skel->maps.meta), 0, e);
+	if (rc == 0 && other_nat)
+		rc = nat_sign(skel, &pool, e);
 out:
 	gate_bpf__destroy(skel);
 	return rc;

@@ -19,11 +19,15 @@ struct load_tuning {
 	uint32_t conn_rate;
 	uint32_t event_every;
 	uint32_t max_conns; /* 0 = SLUICE_MAX_CONNS; pinned maps keep their size */
+	/* What nat sends from: addresses, and of each so many ports from the first on. No address:
+	 * as it is pinned, if it is. */
+	uint32_t nat_sources, nat_first, nat_ports;
 };
 
 /*
  * Makes and pins the maps that are not pinned yet, after checking that those that are fit
- * this build; `made` tells whether the gate's pins are new, *conns how many entries the
+ * this build; the maps of nat are made anew where other addresses or ports are asked for, and
+ * its flows end; `made` tells whether the gate's pins are new, *conns how many entries the
  * connection table has. Loads no program. 0 or -errno.
  */
 int load_maps(const struct load_tuning *t, bool *made, uint32_t *conns, struct err *e);

@@ -121,7 +121,7 @@ static const struct plan_backend *find_backend(struct planner *pl, const struct 
 		const struct plan_backend *old = &pl->actual->backends[i];
 
 		if (pl->kept_backend[i] || old->service != service ||
-		    !addr_equal(&old->addr, &b->addr))
+		    !addr_equal(&old->addr, &b->addr) || old->port != b->port)
 			continue;
 		pl->kept_backend[i] = true;
 		return old;
@@ -177,7 +177,7 @@ static int build_ring(struct planner *pl, struct plan_service *s)
 	size_t index = (size_t)(s - want->services), n = 0;
 	bool weighs = false;
 	struct maglev_member *members = calloc(want->n_backends + 1, sizeof(*members));
-	char(*keys)[ADDR_TEXT] = calloc(want->n_backends + 1, sizeof(*keys));
+	char(*keys)[ENDPOINT_TEXT] = calloc(want->n_backends + 1, sizeof(*keys));
 	int rc = -ENOMEM;
 
 	if (!members || !keys)
@@ -188,7 +188,7 @@ static int build_ring(struct planner *pl, struct plan_service *s)
 		if (b->service != index)
 			continue;
 		members[n] = (struct maglev_member){
-			.key = addr_format(&b->addr, keys[n]), .id = b->id, .weight = b->weight};
+			.key = plan_backend_text(b, keys[n]), .id = b->id, .weight = b->weight};
 		weighs |= b->weight > 0;
 		n++;
 	}
@@ -297,7 +297,8 @@ static void plan_vip(struct planner *pl, struct plan_vip *vip, const struct plan
 		edit.old_service = pl->running[vip->service];
 		vip->value = s->entry;
 		vip->value.id = s->id;
-		vip->value.kind = s->kind;
+		vip->value.kind =
+			s->kind == SLUICE_L4 && s->mode == SLUICE_MODE_nat ? SLUICE_NAT : s->kind;
 		vip->value.ring_size = s->ring ? s->ring_size : 0;
 	}
 	edit.step = old ? PLAN_CHANGE_VIP : PLAN_ADD_VIP;
@@ -400,8 +401,8 @@ static int sort_edits(struct planner *pl)
 static int run_planner(struct planner *pl)
 {
 	static int (*const stages[])(struct planner *) = {
-		id_services, id_backends, plan_pins,     plan_rings,
-		plan_vips,   plan_decap,  plan_removals,
+		id_services,  id_backends, plan_pins,  plan_rings,
+		plan_sources, plan_vips,   plan_decap, plan_removals,
 	};
 
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {

@@ -20,7 +20,7 @@ struct plan_service {
 	char name[SLUICE_NAME];
 	__u32 id;   /* 0 until plan_make has chosen one */
 	__u32 kind; /* SLUICE_L7 | SLUICE_L4; 0 when no VIP entry tells (actual only) */
-	__u32 mode; /* enum sluice_mode; wanted only: each backend has it */
+	__u32 mode; /* enum sluice_mode; actual: nat, or not known, since each backend has it */
 	struct sluice_service entry; /* what its VIP entries say; not kind, id and ring_size */
 	__u32 previous_ms;           /* how long its table is kept after a change */
 	__u32 ring_size; /* wanted: as configured. Actual: length of `ring`; 0 = there is none */
@@ -36,6 +36,7 @@ struct plan_backend {
 	__u32 configured; /* weight by the file; `sluice backend` makes it differ */
 	__u32 mode;       /* enum sluice_mode */
 	__u32 udp_timeout_ms;
+	__be16 port; /* nat: that it listens on; 0 = the VIP's */
 	__u32 flows; /* actual only: in the connection table, if the caller has counted */
 	struct sluice_addr addr, src;
 };
@@ -52,6 +53,18 @@ struct plan_pin {
 	__u32 backend;   /* wanted: index into backends; actual: backend id, 0 = gone */
 };
 
+/* An address that nat sends from. */
+struct plan_source {
+	struct sluice_addr addr;
+	__u32 number; /* wanted: chosen by plan_make */
+	bool pooled;  /* actual only: nat sends from it, and not only takes answers to it */
+};
+
+/* What nat's maps are made for; wanted: what they should be. */
+struct plan_nat {
+	__u32 sources, first, ports; /* addresses, and of each so many ports from the first on */
+};
+
 #define PLAN_MARKER UINT32_MAX /* the VIP's own entry, which stands for no one service */
 
 /* Both the wanted and the actual state. Arrays are owned. */
@@ -66,6 +79,9 @@ struct plan_state {
 	size_t n_pins;
 	struct sluice_addr *decap;
 	size_t n_decap;
+	struct plan_source sources[SLUICE_NAT_SOURCES];
+	size_t n_sources;
+	struct plan_nat nat;
 };
 
 void plan_state_fini(struct plan_state *s);
@@ -73,6 +89,8 @@ void plan_state_fini(struct plan_state *s);
 const char *plan_mode_name(__u32 mode);
 const char *plan_hash_name(__u32 hash);
 const char *plan_track_name(__u32 track);
+/* "10.0.0.11", or with its port where it has one: a backend's address, and its key in Maglev. */
+const char *plan_backend_text(const struct plan_backend *b, char buf[ENDPOINT_TEXT]);
 /* The VIP's own entry, by its key (abi.h). */
 bool plan_is_marker(const struct plan_vip *vip);
 
@@ -98,12 +116,15 @@ enum plan_step {
 	PLAN_CHANGE_BACKEND,
 	PLAN_ADD_PIN,   /* or lead it elsewhere */
 	PLAN_GROW_RING, /* longer, or of the same length */
+	PLAN_ADD_SOURCE,
+	PLAN_SET_POOL, /* of all sources: when the new can be answered, while the old still can */
 	PLAN_ADD_VIP,
 	PLAN_CHANGE_VIP,
 	PLAN_ADD_DECAP,
 	PLAN_SHRINK_RING, /* after the VIP entries have the smaller size */
 	PLAN_REMOVE_DECAP,
 	PLAN_REMOVE_VIP,
+	PLAN_REMOVE_SOURCE,
 	PLAN_REMOVE_PIN, /* after the VIP entries say that there is none */
 	PLAN_REMOVE_RING,
 	PLAN_REMOVE_BACKEND,
@@ -118,7 +139,9 @@ struct plan_edit {
 	const struct plan_vip *vip, *old_vip;
 	const struct plan_pin *pin;
 	const struct sluice_addr *decap;
-	__u32 slots_moved; /* of a ring */
+	const struct plan_source *source;
+	const struct plan_state *pool; /* whose sources are the pool's */
+	__u32 slots_moved;             /* of a ring */
 };
 
 /* Edits borrow from the two states. */

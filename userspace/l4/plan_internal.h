@@ -21,5 +21,6 @@ const struct plan_service *plan_service_by_id(const struct plan_state *s, __u32 
 
 /* Stages: 0 or -errno. Services and backends have their ids. */
 int plan_pins(struct planner *pl);
+int plan_sources(struct planner *pl);
 
 #endif

@@ -34,6 +34,7 @@ static void reduce(struct plan_state *s, __u32 service)
 			s->pins[n++] = s->pins[i];
 	s->n_pins = n;
 	s->n_decap = 0;
+	s->n_sources = 0;
 }
 
 /* A service whose addresses are on no VIP entry is an l4 one if it has backends: the gate knows

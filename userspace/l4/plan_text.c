@@ -87,6 +87,26 @@ static void want_pins(struct plan_state *want, const struct conf_backend *b,
 	service->entry.pins |= b->n_pins > 0;
 }
 
+static void want_nat(struct plan_state *want, const struct conf *c)
+{
+	for (unsigned i = 0; i < c->n_nat_sources; i++)
+		want->sources[want->n_sources++].addr = c->nat_sources[i].addr;
+	want->nat.sources = c->n_nat_sources;
+	want->nat.first = c->nat_first;
+	want->nat.ports = c->nat_last - c->nat_first + 1;
+}
+
+/* The outer source of a tunnel; of nat, for the kernel's choice of a route. */
+static struct sluice_addr want_source(const struct conf *c, const struct plan_backend *b)
+{
+	bool v4 = addr_is_v4(&b->addr);
+
+	for (unsigned i = 0; b->mode == SLUICE_MODE_nat && i < c->n_nat_sources; i++)
+		if (addr_is_v4(&c->nat_sources[i].addr) == v4)
+			return c->nat_sources[i].addr;
+	return v4 ? c->source4 : c->source6;
+}
+
 static void want_service(struct plan_state *want, const struct conf_service *s,
 			 const struct conf *c)
 {
@@ -111,7 +131,8 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 				.proto = l->proto},
 			.service = index,
 		};
-		want_marker(want, &l->endpoint.addr, s->kind);
+		want_marker(want, &l->endpoint.addr,
+			    s->forward == SLUICE_MODE_nat ? SLUICE_NAT : s->kind);
 	}
 	for (unsigned i = 0; s->kind == SLUICE_L4 && i < s->n_backends; i++) {
 		struct plan_backend *b = &want->backends[want->n_backends++];
@@ -122,7 +143,8 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 		b->mode = s->forward;
 		b->udp_timeout_ms = s->udp_timeout_ms;
 		b->addr = s->backends[i].endpoint.addr;
-		b->src = addr_is_v4(&b->addr) ? c->source4 : c->source6;
+		b->port = htons(s->backends[i].endpoint.port);
+		b->src = want_source(c, b);
 		want_pins(want, &s->backends[i], out);
 	}
 }
@@ -148,6 +170,7 @@ int plan_want(struct plan_state *want, const struct conf *c, struct err *e)
 	}
 	for (unsigned i = 0; i < c->n_services; i++)
 		want_service(want, &c->services[i], c);
+	want_nat(want, c);
 	for (unsigned i = 0; i < c->n_decap_from; i++)
 		want->decap[want->n_decap++] = c->decap_from[i];
 	if (want->n_vips > SLUICE_MAX_VIPS) {
@@ -184,11 +207,18 @@ const char *plan_track_name(__u32 track)
 	return track < SLUICE_TRACK_COUNT ? tracks[track] : "?";
 }
 
+const char *plan_backend_text(const struct plan_backend *b, char buf[ENDPOINT_TEXT])
+{
+	struct endpoint ep = {.addr = b->addr, .port = ntohs(b->port)};
+
+	return b->port ? endpoint_format(&ep, buf) : addr_format(&b->addr, buf);
+}
+
 /* ---- lines ---------------------------------------------------------------------------- */
 
 static const char *kind_name(__u32 kind)
 {
-	return kind == SLUICE_L4 ? "l4" : "l7";
+	return kind == SLUICE_L7 ? "l7" : "l4";
 }
 
 static const char *vip_text(const struct plan_vip *vip, char *buf, size_t size)
@@ -241,7 +271,7 @@ static void print_vip_change(const struct plan_edit *x, FILE *out)
 	    s->id == old->id)
 		return; /* the line about the ring says it */
 	fprintf(out, "~ service %s %s", x->service->name, vip_text(x->vip, text, sizeof(text)));
-	if (s->kind != old->kind)
+	if (strcmp(kind_name(s->kind), kind_name(old->kind)) != 0)
 		fprintf(out, " %s -> %s", kind_name(old->kind), kind_name(s->kind));
 	if (s->hash != old->hash)
 		fprintf(out, " hash %s -> %s", plan_hash_name(old->hash), plan_hash_name(s->hash));
@@ -299,7 +329,7 @@ static void print_service_change(const struct plan_edit *x, FILE *out)
 
 static void print_edit(const struct plan_edit *x, FILE *out)
 {
-	char text[ADDR_TEXT];
+	char text[ENDPOINT_TEXT];
 
 	switch (x->step) {
 	case PLAN_ADD_SERVICE:
@@ -313,7 +343,7 @@ static void print_edit(const struct plan_edit *x, FILE *out)
 		break; /* print_pins: they may be many */
 	case PLAN_ADD_BACKEND:
 		fprintf(out, "+ backend %s/%s %s weight %u\n", x->service->name, x->backend->name,
-			addr_format(&x->backend->addr, text), x->backend->weight);
+			plan_backend_text(x->backend, text), x->backend->weight);
 		break;
 	case PLAN_CHANGE_BACKEND:
 		print_backend_change(x, out);
@@ -321,7 +351,7 @@ static void print_edit(const struct plan_edit *x, FILE *out)
 	case PLAN_REMOVE_BACKEND:
 		fprintf(out, "- backend %s/%s %s", service_name(x->old_service),
 			x->old_backend->name[0] ? x->old_backend->name : "?",
-			addr_format(&x->old_backend->addr, text));
+			plan_backend_text(x->old_backend, text));
 		if (x->old_backend->flows)
 			fprintf(out, "; its %u flows go to others", x->old_backend->flows);
 		fputc('\n', out);
@@ -336,6 +366,15 @@ static void print_edit(const struct plan_edit *x, FILE *out)
 	case PLAN_REMOVE_VIP:
 		print_vip(x, out);
 		break;
+	case PLAN_ADD_SOURCE:
+		fprintf(out, "+ nat_source %s\n", addr_format(&x->source->addr, text));
+		break;
+	case PLAN_REMOVE_SOURCE:
+		fprintf(out, "- nat_source %s; its flows end\n",
+			addr_format(&x->source->addr, text));
+		break;
+	case PLAN_SET_POOL:
+		break; /* the lines about its sources say it */
 	case PLAN_ADD_DECAP:
 		fprintf(out, "+ decap_from %s\n", addr_format(x->decap, text));
 		break;

@@ -18,6 +18,7 @@
 #include "l4/arrays.h"
 #include "l4/before.h"
 #include "l4/counters.h"
+#include "l4/nat.h"
 #include "l4/pins.h"
 #include "l4/route.h"
 #include "sluice/filter.h"
@@ -105,6 +106,7 @@ static int read_backends(const struct gate *g, struct plan_state *s, struct err 
 		b->mode = all[id].mode;
 		b->udp_timeout_ms = all[id].udp_timeout_ms;
 		b->addr = all[id].addr;
+		b->port = all[id].port;
 		b->src = all[id].src;
 		s->n_backends++;
 	}
@@ -126,9 +128,22 @@ static void learn_service(struct plan_state *s, const struct plan_vip *vip)
 	for (size_t i = 0; i < s->n_services; i++) {
 		if (s->services[i].id != vip->value.id)
 			continue;
-		s->services[i].kind = vip->value.kind;
+		s->services[i].kind = vip->value.kind == SLUICE_NAT ? SLUICE_L4 : vip->value.kind;
+		if (vip->value.kind == SLUICE_NAT)
+			s->services[i].mode = SLUICE_MODE_nat;
 		s->services[i].entry = vip->value;
 	}
+}
+
+/* An entry of an address that nat sends from; it has several. */
+static void learn_source(struct plan_state *s, const struct plan_vip *vip)
+{
+	for (size_t i = 0; i < s->n_sources; i++)
+		if (addr_equal(&s->sources[i].addr, &vip->key.addr))
+			return;
+	if (s->n_sources < SLUICE_NAT_SOURCES)
+		s->sources[s->n_sources++] =
+			(struct plan_source){.addr = vip->key.addr, .number = vip->value.ring_size};
 }
 
 static int read_vips(const struct gate *g, struct plan_state *s, struct err *e)
@@ -146,6 +161,10 @@ static int read_vips(const struct gate *g, struct plan_state *s, struct err *e)
 		if (bpf_map_lookup_elem(g->vips, &key, &vip->value) != 0)
 			return read_failed("vips", errno, e);
 		vip->service = vip->value.id;
+		if (vip->value.kind == SLUICE_SOURCE) {
+			learn_source(s, vip);
+			continue;
+		}
 		if (plan_is_marker(vip))
 			vip->service = PLAN_MARKER;
 		else
@@ -176,6 +195,13 @@ static int read_pins(const struct gate *g, struct plan_state *s, struct err *e)
 	return rc ? read_failed("pins", -rc, e) : 0;
 }
 
+static int read_nat(const struct gate *g, struct plan_state *s, struct err *e)
+{
+	int rc = nat_read(g, s);
+
+	return rc ? read_failed("nat_pool", -rc, e) : 0;
+}
+
 int sync_read(const struct gate *g, struct plan_state *actual, struct err *e)
 {
 	int rc;
@@ -184,6 +210,7 @@ int sync_read(const struct gate *g, struct plan_state *actual, struct err *e)
 	rc = read_services(g, actual, e);
 	rc = rc ? rc : read_backends(g, actual, e);
 	rc = rc ? rc : read_vips(g, actual, e);
+	rc = rc ? rc : read_nat(g, actual, e);
 	rc = rc ? rc : read_pins(g, actual, e);
 	rc = rc ? rc : read_decap(g, actual, e);
 	if (rc)
@@ -292,7 +319,11 @@ static int write_backend(const struct gate *g, const struct plan_edit *x)
 	rc = label_backend(g, b, x->service->id);
 	if (rc)
 		return rc;
-	entry.mode = (__u16)b->mode;
+	/* Its flows are in another table from now on. */
+	if (entry.mode != b->mode && (entry.mode == SLUICE_MODE_nat || b->mode == SLUICE_MODE_nat))
+		entry.generation++;
+	entry.mode = (__u8)b->mode;
+	entry.port = b->port;
 	entry.drains = b->weight == 0;
 	entry.udp_timeout_ms = b->udp_timeout_ms;
 	entry.addr = b->addr;
@@ -355,6 +386,12 @@ static int run_edit(const struct gate *g, const struct plan_edit *x)
 		return pins_put(g, x->service->id, &x->pin->net, x->backend->id);
 	case PLAN_REMOVE_PIN:
 		return pins_remove(g, x->pin->service, &x->pin->net);
+	case PLAN_ADD_SOURCE:
+		return nat_source_put(g, x->source);
+	case PLAN_REMOVE_SOURCE:
+		return nat_source_remove(g, x->source);
+	case PLAN_SET_POOL:
+		return nat_pool_write(g, x->pool);
 	case PLAN_ADD_DECAP:
 		return update(g->decap_from, x->decap, &one);
 	case PLAN_REMOVE_DECAP:
@@ -391,16 +428,17 @@ static void filter_add(struct filters *f, const struct plan_vip *vip)
 static bool touches_vips(const struct plan *p)
 {
 	for (size_t i = 0; i < p->n; i++)
-		if (p->edits[i].vip || p->edits[i].old_vip)
+		if (p->edits[i].vip || p->edits[i].old_vip || p->edits[i].source)
 			return true;
 	return false;
 }
 
-static int write_filters(const struct gate *g, const struct plan_vip *vips, size_t n,
-			 struct filters *f)
+static int write_filters(const struct gate *g, const struct plan_state *s, struct filters *f)
 {
-	for (size_t i = 0; i < n; i++)
-		filter_add(f, &vips[i]);
+	for (size_t i = 0; i < s->n_vips; i++)
+		filter_add(f, &s->vips[i]);
+	for (size_t i = 0; i < s->n_sources; i++)
+		filter_set(f->vips, sluice_filter_bit(&s->sources[i].addr, 0));
 	return counters_filter(g, f->vips, f->l4);
 }
 
@@ -411,7 +449,7 @@ static int renew_filters(const struct gate *g, struct err *e)
 	struct filters f = {0};
 	int rc = read_vips(g, &s, e);
 
-	rc = rc ? rc : write_filters(g, s.vips, s.n_vips, &f);
+	rc = rc ? rc : write_filters(g, &s, &f);
 	plan_state_fini(&s);
 	return rc;
 }
@@ -423,10 +461,13 @@ static int open_filters(const struct gate *g, const struct plan *p, struct err *
 	struct filters f = {0};
 	int rc = read_vips(g, &s, e);
 
-	for (size_t i = 0; rc == 0 && i < p->n; i++)
+	for (size_t i = 0; rc == 0 && i < p->n; i++) {
 		if (p->edits[i].vip)
 			filter_add(&f, p->edits[i].vip);
-	rc = rc ? rc : write_filters(g, s.vips, s.n_vips, &f);
+		if (p->edits[i].source)
+			filter_set(f.vips, sluice_filter_bit(&p->edits[i].source->addr, 0));
+	}
+	rc = rc ? rc : write_filters(g, &s, &f);
 	plan_state_fini(&s);
 	return rc;
 }
