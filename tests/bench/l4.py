@@ -35,13 +35,15 @@ class Case:
     """What is sent, what is blocked meanwhile, and what the gate must make of it."""
 
     def __init__(self, name, reason, src, dst, flows, vary='ports', flags='ack', blocked=0,
-                 fresh=False, feed=False, listed=None):
+                 fresh=False, feed=False, listed=None, conf='gate', warm=None):
         self.name, self.reason = name, reason
         self.src, self.dst, self.flows = src, dst, flows
         self.vary, self.flags, self.blocked = vary, flags, blocked
         self.fresh = fresh  # every round must meet an empty connection table
         self.feed = feed    # blocked by a feed, not entry by entry
         self.listed = listed or src  # the first of those that are blocked
+        self.conf = conf             # peers/NAME.conf
+        self.warm = warm or flags    # how the flows begin
 
     @property
     def v6(self):
@@ -97,6 +99,22 @@ def cases():
                    'addrs', 'syn', fresh=True)
         yield Case(f'forward {name}, new flows, entered', 'forward', src, vip, 10_000_000,
                    'addrs', fresh=True)
+    for mode, port in (('gue', 81), ('l2', 82)):
+        for name, src, vip in (('v4', FROM4, VIP4), ('v6', FROM6, VIP6)):
+            vip = vip.replace(':80', f':{port}')
+            yield Case(f'forward {name} by {mode}, known, 10,000 flows', 'forward', src, vip,
+                       10_000, 'addrs')
+            yield Case(f'forward {name} by {mode}, new flows, SYN only', 'forward', src, vip,
+                       10_000_000, 'addrs', 'syn', fresh=True)
+    for name, src, vip in (('v4', FROM4, VIP4), ('v6', FROM6, VIP6)):
+        yield Case(f'forward {name} by nat, known, 10,000 flows', 'forward', src, vip, 10_000,
+                   'addrs', conf='nat', warm='syn')
+        yield Case(f'forward {name} by nat, new flows, SYN only', 'forward', src, vip,
+                   10_000_000, 'addrs', 'syn', fresh=True, conf='nat')
+        yield Case(f'forward {name}, known, 10,000 flows, no events', 'forward', src, vip, 10_000,
+                   'addrs', conf='quiet')
+    yield Case('drop v4, 1 blocked, 10,000 flows, no events', 'block', ONE4, VIP4, 10_000,
+               blocked=1, conf='quiet')
     yield Case('pass to l7, 10,000 flows', 'l7', FROM4, L7, 10_000, 'addrs')
     yield Case('pass, no service, 10,000 flows', 'no_service', FROM4, HOST, 10_000, 'addrs')
     yield Case('pass, no service, 1,000,000 flows', 'no_service', FROM4, HOST, 1_000_000, 'addrs')
@@ -143,10 +161,10 @@ def accounted(link):
     return info.get('run_time_ns', 0), info.get('run_cnt', 0)
 
 
-def send(link, case, packets):
+def send(link, case, packets, flags=None):
     run('taskset', '-c', '1', f'{BUILD}/tests/bench/gen', f'{BUILD}/tests/bench/gen.bpf.o',
         f'g_{link}', str(packets), str(case.flows), f'[{case.src}]:1024' if case.v6
-        else f'{case.src}:1024', case.dst, case.vary, case.flags)
+        else f'{case.src}:1024', case.dst, case.vary, flags or case.flags)
 
 
 def turn(contender, case):
@@ -166,14 +184,14 @@ class Sluice:
     here = os.access(f'{BUILD}/sluice', os.X_OK)
 
     @classmethod
-    def attach(cls):
-        sluice('attach', 'x_sluice', '-c', f'{HERE}/peers/gate.conf')
+    def attach(cls, conf):
+        sluice('attach', 'x_sluice', '-c', f'{HERE}/peers/{conf}.conf')
 
     @classmethod
-    def renew(cls):
+    def renew(cls, conf):
         """An empty connection table, nothing blocked."""
         sluice('detach', '--all')
-        cls.attach()
+        cls.attach(conf)
 
     @staticmethod
     def block(addresses, feed):
@@ -227,7 +245,7 @@ def setup(case):
     """Brings every contender to what the case says; answers who takes part."""
     taking_part = ['empty']
     if Sluice.here:
-        Sluice.renew()
+        Sluice.renew(case.conf)
         if case.blocked:
             Sluice.block(case.blocklist(), case.feed)
         taking_part.append('sluice')
@@ -241,10 +259,11 @@ def measure(results, case):
     taking_part = setup(case)
     for contender in taking_part:
         # Twice around, so that every flow is known; the table may be smaller than that.
-        send(LINK[contender], case, max(PACKETS // 10, min(2 * case.flows, 2_000_000)))
+        send(LINK[contender], case, max(PACKETS // 10, min(2 * case.flows, 2_000_000)),
+             case.warm)
     for _ in range(ROUNDS):
         if case.fresh and Sluice.here:
-            Sluice.renew()
+            Sluice.renew(case.conf)
         before = Sluice.counted() if Sluice.here else {}
         took = {c: turn(c, case) for c in taking_part}
         for contender in taking_part:
