@@ -6,10 +6,12 @@
  *
  * Cost for a packet of an established l4 flow: four map lookups, of the block list, the flow,
  * its backend and this CPU's counters; all but the first are array maps, which the kernel
- * inlines.
+ * inlines. While an l4 service has a limit, one more, and two lines of the table of sources if it
+ * is that flow's.
  */
 #include "icmp.h"
 #include "nat.h"
+#include "rate.h"
 #include "too_big.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -36,6 +38,12 @@ static __always_inline int serve_new(struct packet *p, struct sluice_service **s
 		return p->quoted ? icmp_unclaimed(p) : SLUICE_R_no_service;
 	p->service = s->id;
 	*service = s;
+	return NEXT;
+}
+
+/* Does the packet of a service go on to a backend? */
+static __always_inline int serve_here(const struct packet *p, const struct sluice_service *s)
+{
 	if (s->kind & SLUICE_L7)
 		return SLUICE_R_l7;
 	if (p->first_fragment)
@@ -56,6 +64,10 @@ static __always_inline int serve(struct packet *p)
 	if (known)
 		notice(p, SLUICE_N_conn_hit);
 	else if ((why = serve_new(p, &s)) != NEXT)
+		return why;
+	if ((why = rate_check(p, s)) != NEXT)
+		return why;
+	if (s && (why = serve_here(p, s)) != NEXT)
 		return why;
 	if (nat_sources && s && s->kind & (SLUICE_NAT | SLUICE_SOURCE))
 		return nat_gate(p, s);

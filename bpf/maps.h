@@ -115,6 +115,27 @@ struct {
 	__type(value, struct sluice_pin);
 } pins SEC(".maps");
 
+/* Service id to what it takes of each source. Written by `sluice apply`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_SERVICES);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct sluice_limit);
+} limits SEC(".maps");
+
+/* What sources have taken of their limits (rate.h). Written by the gate. Both lines of a source
+ * full: the one goes that is nearest to having nothing taken. The size is set at load from the
+ * configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16);
+	__uint(map_flags, BPF_F_MMAPABLE); /* lines are aligned, too */
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct sluice_sources);
+} sources SEC(".maps");
+
 /* Names of services and backends, by id: for userspace alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

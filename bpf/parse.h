@@ -66,6 +66,17 @@ static __always_inline bool addr_same(const struct sluice_addr *a, const struct 
 	return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] && a->w[3] == b->w[3];
 }
 
+/* As they are in memory. */
+static __always_inline __u64 addr_first(const struct sluice_addr *a)
+{
+	return (__u64)a->w[1] << 32 | a->w[0];
+}
+
+static __always_inline __u64 addr_second(const struct sluice_addr *a)
+{
+	return (__u64)a->w[3] << 32 | a->w[2];
+}
+
 static __always_inline int parse_l2(struct packet *p)
 {
 	struct ethhdr *eth = packet_at(p, 0, struct ethhdr);

@@ -25,6 +25,10 @@ const volatile __u32 nat_first = SLUICE_NAT_FIRST; /* of the ports that nat send
 const volatile __u32 nat_ports = 1;                /* how many these are */
 const volatile __u32 nat_lines = 1;                /* of the map nat_index: a power of two */
 const volatile __u32 tick_hz = 250;                /* the kernel's jiffies in a second */
+const volatile __u32 rate_lines = 16;              /* of the table of sources: a power of two */
+/* Some l4 service has a limit. Set as the maps are at load: packets of known flows, whose service
+ * is not looked up, are spared the question otherwise. */
+const volatile bool rates_on = false;
 const volatile __u32 event_every = 64;  /* drops of a reason and CPU per event; 0 = no events */
 const volatile bool event_heads = true; /* bpf_probe_read_kernel is there */
 
@@ -52,9 +56,11 @@ struct packet {
 	__u8 quoted;         /* flow is not the packet's own: an ICMP error quotes it */
 	__u8 conn_stale;     /* the connection table's entry leads nowhere any more */
 	__u8 conn_expired;   /* or its flow was silent for too long */
-	__u8 moved;          /* its slot has another backend since the last change of the table */
-	__u8 vip_kind;       /* of an ICMP message: kinds of the VIP that it came to */
-	__u8 verdict;        /* of a TX reason: XDP_TX or XDP_REDIRECT */
+	/* Two of one byte: with another the stack of six calls has no room on Linux 5.10. */
+	__u8 moved : 1;   /* its slot has another backend since the last change of the table */
+	__u8 allowed : 1; /* its source is on the allow list, as far as that was asked */
+	__u8 vip_kind;    /* of an ICMP message: kinds of the VIP that it came to */
+	__u8 verdict;     /* of a TX reason: XDP_TX or XDP_REDIRECT */
 };
 
 /*

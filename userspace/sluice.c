@@ -85,6 +85,8 @@ static const struct command commands[] = {
 	 "  -j, --json           for programs\n"},
 	{"why", ctl_why, "every reason to pass, drop or forward, with its count",
 	 "[REASON] [--all] [--json]\n"
+	 "       sluice why ADDRESS [--json]\n"
+	 "  ADDRESS              is this source within the limits of services\n"
 	 "  -a, --all            those that never happened, too\n"
 	 "  -j, --json           for programs: exact numbers\n"},
 	{"top", ctl_top, "packets and bits in a second, by reason, service and source",

@@ -25,6 +25,7 @@
 #define SLUICE_MAX_BACKENDS 4096       /* backend ids; id 0 means none */
 #define SLUICE_MAX_CONNS    (1U << 20) /* flows that the connection table is made for, default */
 #define SLUICE_MAX_PINS     65536      /* sources that have a backend of their own */
+#define SLUICE_MAX_SOURCES  65536      /* sources that limits are counted for, default */
 #define SLUICE_MAX_DECAP    256        /* balancers that a backend host trusts */
 #define SLUICE_MAX_WORKERS  256        /* listening sockets that steer spreads over */
 #define SLUICE_RING_SIZE    65537      /* default Maglev table size: prime, > 100 * backends */
@@ -88,7 +89,8 @@ struct sluice_service {
 	__u32 hash;      /* enum sluice_hash */
 	__u8 track;      /* enum sluice_track */
 	__u8 pins;       /* 1: some sources have a backend of their own, in the map pins */
-	__u8 pad[6];
+	__u8 limited;    /* 1: each source has a limit, in the map limits */
+	__u8 pad[5];
 };
 
 /* The last change of a service's Maglev table; the one before it is in the map rings_before. */
@@ -128,6 +130,40 @@ struct sluice_pin_key {
 struct sluice_pin {
 	__u32 backend;
 	__u32 generation; /* of the backend that it was made for */
+};
+
+/* What a limit counts of a source. */
+#define SLUICE_RATES(SLUICE_RATE)                                                                  \
+	SLUICE_RATE(packets, "packets")                                                            \
+	SLUICE_RATE(connections, "new ones: opening SYNs of TCP, flows of UDP that are not known")
+
+enum sluice_rate {
+#define SLUICE_RATE(name, sentence) SLUICE_RATE_##name,
+	SLUICE_RATES(SLUICE_RATE)
+#undef SLUICE_RATE
+		SLUICE_RATE_COUNT,
+};
+
+/* What a service takes of each source. All zero: it has no limit. */
+struct sluice_limit {
+	__u32 rate[SLUICE_RATE_COUNT];   /* per second; 0: as many as there are */
+	__u32 burst_ms;                  /* so much of its rate can a source save up */
+	__u8 prefix4, prefix6;           /* addresses within such a prefix are one source */
+	__u8 known;                      /* 1: packets of known flows come by, too */
+	__u8 pad;                        /* the gate reads what follows, which says the same: */
+	__u64 gap_ns[SLUICE_RATE_COUNT]; /* 1 s / rate; 0: not limited */
+	struct sluice_addr mask[2];      /* of a source, for IPv4 and IPv6 */
+};
+
+/* Of one source, service and kind of rate; rate.h reads it. 0, 0: empty. */
+struct sluice_bucket {
+	__u64 who;
+	__u64 full_ns; /* CLOCK_MONOTONIC: when all that was taken has come back */
+};
+
+#define SLUICE_SOURCE_WAYS 4
+struct sluice_sources { /* one cache line */
+	struct sluice_bucket way[SLUICE_SOURCE_WAYS];
 };
 
 /* How packets go to the backends of an l4 service. */
@@ -283,6 +319,8 @@ SLUICE_SIZE(struct sluice_change, 16);
 SLUICE_SIZE(struct sluice_backend, 48);
 SLUICE_SIZE(struct sluice_pin_key, 24);
 SLUICE_SIZE(struct sluice_pin, 8);
+SLUICE_SIZE(struct sluice_limit, 64);
+SLUICE_SIZE(struct sluice_sources, 64);
 SLUICE_SIZE(struct sluice_label, 44);
 SLUICE_SIZE(struct sluice_flow, 40);
 SLUICE_SIZE(struct sluice_conns, 64);

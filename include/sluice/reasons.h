@@ -43,7 +43,10 @@
 	SLUICE_REASON(feed, DROP, "the source address is named by an imported feed")               \
 	SLUICE_REASON(nat_reply, TX, "a backend's answer through nat, sent to its client")         \
 	SLUICE_REASON(nat_unknown, DROP, "amid a TCP connection that nat has no entry for")        \
-	SLUICE_REASON(nat_full, DROP, "nat has no source port left towards the backend")
+	SLUICE_REASON(nat_full, DROP, "nat has no source port left towards the backend")           \
+	SLUICE_REASON(rate_packets, DROP, "the source sends the service more than its limit")      \
+	SLUICE_REASON(rate_connections, DROP,                                                      \
+		      "the source opens more connections to the service than its limit")
 
 enum sluice_reason {
 #define SLUICE_REASON(name, action, sentence) SLUICE_R_##name,
@@ -62,7 +65,8 @@ enum sluice_reason {
 	SLUICE_NOTICE(conn_new, "flows entered into the connection table")                         \
 	SLUICE_NOTICE(conn_skipped, "flows left out of it to shield it from a flood")              \
 	SLUICE_NOTICE(conn_stale, "entries whose backend is gone; the flow was hashed anew")       \
-	SLUICE_NOTICE(allowed, "packets of a blocked source let through by the allow list")        \
+	SLUICE_NOTICE(allowed, "packets of a blocked or limited source let through by the "        \
+			       "allow list")                                                       \
 	SLUICE_NOTICE(expired, "packets that met a block whose time is over")                      \
 	SLUICE_NOTICE(events_lost, "sampled events that found the event ring full")                \
 	SLUICE_NOTICE(conn_evicted, "flows that gave their place in the connection table to "      \
@@ -73,7 +77,9 @@ enum sluice_reason {
 				     "table, sent where it had them before")                       \
 	SLUICE_NOTICE(pinned, "packets of new flows sent to the backend that their source is "     \
 			      "pinned to")                                                         \
-	SLUICE_NOTICE(pin_unused, "the same, hashed because that backend takes no new flows")
+	SLUICE_NOTICE(pin_unused, "the same, hashed because that backend takes no new flows")      \
+	SLUICE_NOTICE(rate_forgotten, "sources forgotten to count others, within their limits "    \
+				      "again from then on")
 
 enum sluice_notice {
 #define SLUICE_NOTICE(name, sentence) SLUICE_N_##name,

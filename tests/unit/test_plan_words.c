@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+
 #include "plan_scene.h"
 
 #define SHOP(words)                                                                                \
@@ -60,6 +62,47 @@ static void test_previous_table(void **unused)
 	       "~ service shop previous_table 90s -> 10m\n");
 }
 
+static void test_limits(void **unused)
+{
+	(void)unused;
+	change(SHOP(""), SHOP("limit { packets = 1000 }"),
+	       "~ service shop limit none -> 1000 packets, burst 1s, of each /32 and /64\n");
+	change(SHOP("limit { packets = 1000 }"),
+	       SHOP("limit { packets = 1000 connections = 20 burst = 250ms source_prefix6 = 56 }"),
+	       "~ service shop limit 1000 packets, burst 1s, of each /32 and /64 -> 1000 packets, "
+	       "20 connections, burst 250ms, of each /32 and /56\n");
+	change(SHOP("limit { connections = 7 source_prefix4 = 24 } track = never"), SHOP(""),
+	       "~ service shop limit 7 connections, burst 1s, of each /24 and /64 -> none\n"
+	       "~ service shop 198.51.100.10:80/tcp track never -> auto\n"
+	       "~ service shop [2001:db8::10]:80/tcp track never -> auto\n");
+}
+
+/* What the gate reads of it. */
+static void test_limits_as_the_gate_has_them(void **unused)
+{
+	static const struct sluice_addr all4 = {.w = {~0U, ~0U, ~0U, ~0U}};
+	struct sluice_addr some = {.b = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe}};
+	const struct sluice_limit *l;
+	struct scene s = {0};
+
+	(void)unused;
+	apply(&s, SHOP("limit { packets = 3 source_prefix6 = 55 }"));
+	l = &s.want.services[0].limit;
+	assert_int_equal(l->gap_ns[SLUICE_RATE_packets], 333333333);
+	assert_int_equal(l->gap_ns[SLUICE_RATE_connections], 0);
+	assert_int_equal(l->known, 1);
+	assert_memory_equal(&l->mask[0], &all4, sizeof(all4));
+	assert_memory_equal(&l->mask[1], &some, sizeof(some));
+	for (size_t i = 0; i < s.want.n_vips; i++)
+		assert_int_equal(s.want.vips[i].value.limited,
+				 s.want.vips[i].service != PLAN_MARKER);
+	apply(&s, SHOP("limit { connections = 1 source_prefix4 = 9 }"));
+	l = &s.want.services[0].limit;
+	some = (struct sluice_addr){.w = {~0U, ~0U, ~0U, htonl(0xff800000)}};
+	assert_memory_equal(&l->mask[0], &some, sizeof(some));
+	scene_fini(&s);
+}
+
 #define PINS(one, two)                                                                             \
 	"service \"shop\" { kind = l4  ring_size = 251\n"                                          \
 	"  listen = { \"198.51.100.10:80\", \"[2001:db8::10]:80\" }\n"                             \
@@ -112,6 +155,8 @@ int main(void)
 		cmocka_unit_test(test_track),
 		cmocka_unit_test(test_udp_timeout),
 		cmocka_unit_test(test_previous_table),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_limits_as_the_gate_has_them),
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_pins_go_before_their_backend),
 	};

@@ -24,6 +24,7 @@
 #include "bed_nat.h"
 #include "gate.skel.h"
 #include "l4/arrays.h"
+#include "l4/rates.h"
 #include "sluice/conn.h"
 
 struct bed bed;
@@ -194,6 +195,29 @@ unsigned bed_conns(void)
 void bed_empty_conns(void)
 {
 	memset(bed.conns, 0, bed.n_conns * sizeof(*bed.conns));
+}
+
+void bed_empty_sources(void)
+{
+	memset(bed.sources, 0, bed.n_conns * sizeof(*bed.sources));
+}
+
+void bed_limit(uint32_t service, const struct sluice_limit *limit)
+{
+	struct sluice_limit entry = limit ? *limit : (struct sluice_limit){0};
+	struct sluice_vip key, *prev = NULL;
+	struct sluice_service s;
+
+	if (limit)
+		rates_masks(&entry);
+	map_set("limits", &service, &entry);
+	for (; bpf_map_get_next_key(bed_map("vips"), prev, &key) == 0; prev = &key) {
+		MUST(bpf_map_lookup_elem(bed_map("vips"), &key, &s) == 0);
+		s.limited = limit != NULL;
+		if (s.id == service)
+			map_set("vips", &key, &s);
+	}
+	bed_empty_sources();
 }
 
 /* ---- lists ---------------------------------------------------------------------------- */
@@ -375,7 +399,10 @@ static const char *gate_load(const struct bed_tuning *t)
 	bed.n_conns = sluice_conn_buckets(t->max_conns ? t->max_conns : 4096);
 	MUST(bpf_map__set_max_entries(skel->maps.conns, bed.n_conns) == 0);
 	MUST(bpf_map__set_max_entries(skel->maps.conn_keys, bed.n_conns) == 0);
+	MUST(bpf_map__set_max_entries(skel->maps.sources, bed.n_conns) == 0);
 	skel->rodata->conn_buckets = bed.n_conns;
+	skel->rodata->rate_lines = bed.n_conns;
+	skel->rodata->rates_on = t->rates_on;
 	skel->rodata->conn_seed = BED_SEED;
 	skel->rodata->conn_step_ms = BED_STEP_MS;
 	skel->rodata->conn_rate = t->conn_rate;
@@ -409,6 +436,9 @@ static void counters_open(void)
 	bed.conns = mmap(NULL, bed.n_conns * sizeof(*bed.conns), PROT_READ | PROT_WRITE, MAP_SHARED,
 			 bed_map("conns"), 0);
 	MUST(bed.conns != MAP_FAILED);
+	bed.sources = mmap(NULL, bed.n_conns * sizeof(*bed.sources), PROT_READ | PROT_WRITE,
+			   MAP_SHARED, bed_map("sources"), 0);
+	MUST(bed.sources != MAP_FAILED);
 }
 
 const char *bed_open(const struct bed_tuning *t)

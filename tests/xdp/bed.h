@@ -47,8 +47,9 @@ enum {
 
 struct bed_tuning {
 	uint32_t conn_rate, event_every;
-	uint32_t max_conns; /* 0 = 4096 */
+	uint32_t max_conns; /* 0 = 4096; of sources, there is room for as many */
 	uint32_t nat_ports; /* from BED_NAT_FIRST on, of "nat" in both families; 0 = no nat */
+	bool rates_on;      /* known flows are held to limits too */
 };
 
 struct bed {
@@ -58,6 +59,7 @@ struct bed {
 	struct sluice_counters *counters; /* of the CPU that runs the frames */
 	struct sluice_conns *conns;       /* the connection table */
 	uint32_t n_conns;                 /* its buckets */
+	struct sluice_sources *sources;   /* the table of sources; as many lines */
 };
 
 extern struct bed bed;
@@ -74,6 +76,10 @@ void bed_mode(uint32_t id,
 	      enum sluice_mode mode); /* ipip unless set; ids are set anew by bed_backend */
 /* A new table for the service, swapped in. The vips entries say how long it is. */
 void bed_ring(uint32_t service, const uint32_t *table, uint32_t size);
+/* What the service takes of each source, or NULL; masks are filled in. Its VIP entries say that
+ * there is a limit; the table of sources is emptied. */
+void bed_limit(uint32_t service, const struct sluice_limit *limit);
+void bed_empty_sources(void);
 /* "block 203.0.113.0/24,allow 2001:db8::7/128 expired,feed 192.0.2.1": forever unless it says
  * `expired` or `later` (in an hour). */
 void bed_list(const char *text);

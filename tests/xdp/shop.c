@@ -59,7 +59,12 @@ void shop_keep_table(int seconds)
 
 void shop_backend(uint32_t id, uint32_t generation, bool in_use)
 {
+	struct sluice_backend b;
+
 	bed_backend(id, id == Y ? "b2" : "b1", id == Z, generation, in_use);
+	assert_int_equal(bpf_map_lookup_elem(bed_map("backends"), &id, &b), 0);
+	b.service = in_use ? SHOP : 0;
+	assert_int_equal(bpf_map_update_elem(bed_map("backends"), &id, &b, 0), 0);
 }
 
 void window_new(void)

@@ -89,12 +89,12 @@ const struct load_tuning synced_tuning = {.max_conns = 1024};
 
 int synced_open(void **unused)
 {
-	uint32_t conns;
+	struct load_sizes sizes;
 	bool made;
 
 	(void)unused;
 	file_init();
-	if (load_maps(&synced_tuning, &made, &conns, &err) == 0 && gate_open(&gate, &err) == 0)
+	if (load_maps(&synced_tuning, &made, &sizes, &err) == 0 && gate_open(&gate, &err) == 0)
 		return 0;
 	fprintf(stderr, "%s\n", err.text);
 	chatter_print(stderr);

@@ -17,7 +17,10 @@
 
 #include <jansson.h>
 
+#include <bpf/bpf.h>
+
 #include "frame.h"
+#include "l4/rates.h"
 #include "typed_gate.h"
 
 /* ---- why ------------------------------------------------------------------------------ */
@@ -43,10 +46,11 @@ static void test_why_counts_what_happened(void **unused)
 	typed_send("eth / ip4 203.0.113.8 > gate / udp 1 > 2");
 	typed_send("eth type 0x806 / data 28");
 	typed_works("sluice why");
-	typed_shows("DROP    block                 3    2.9 KiB  the source address is on the "
+	typed_shows("DROP    block                   3    2.9 KiB  the source address is on the "
 		    "blocklist\n");
-	typed_shows("PASS    not_ip                1       42 B  ");
-	typed_shows("        allowed               1             packets of a blocked source");
+	typed_shows("PASS    not_ip                  1       42 B  ");
+	typed_shows("        allowed                 1             packets of a blocked or limited "
+		    "source");
 	typed_hides("martian");
 	typed_works("sluice why allowed");
 	typed_shows("allowed");
@@ -80,6 +84,56 @@ static void test_why_for_programs(void **unused)
 	assert_int_equal(json_object_size(json_object_get(root, "reasons")), SLUICE_R_COUNT);
 	assert_int_equal(json_object_size(json_object_get(root, "notices")), SLUICE_N_COUNT);
 	json_decref(root);
+}
+
+/* One packet an hour, and another a connection, of the shop. */
+static void limit_shop(void)
+{
+	struct sluice_limit l = {.rate = {1, 1},
+				 .burst_ms = 2 * 3600000,
+				 .prefix4 = 32,
+				 .prefix6 = 64,
+				 .gap_ns = {3600 * 1000000000ULL, 3600 * 1000000000ULL}};
+	const struct sluice_vip key = {
+		.addr = frame_addr("shop", false), .port = htons(80), .proto = IPPROTO_TCP};
+	struct sluice_service s;
+
+	rates_masks(&l);
+	assert_int_equal(rates_write(&typed.gate, 1, &l), 0);
+	assert_int_equal(bpf_map_lookup_elem(typed.gate.vips, &key, &s), 0);
+	s.limited = 1;
+	assert_int_equal(bpf_map_update_elem(typed.gate.vips, &key, &s, 0), 0);
+}
+
+static void test_why_of_a_source(void **unused)
+{
+	(void)unused;
+	typed_shop(1);
+	typed_works("sluice why 203.0.113.9");
+	typed_shows("no service has a limit\n");
+	limit_shop();
+	typed_works("sluice why 203.0.113.9");
+	typed_shows("shop             packets             1/s      2h 100.0 %  within its limit\n");
+	typed_shows("shop             connections         1/s      2h 100.0 %  within its limit\n");
+	typed_send("eth / ip4 203.0.113.9 > shop / tcp 1000 > 80 A");
+	typed_send("eth / ip4 203.0.113.9 > shop / tcp 1001 > 80 A");
+	typed_send("eth / ip4 203.0.113.9 > shop / tcp 1002 > 80 A");
+	typed_works("sluice why 203.0.113.9");
+	typed_shows("shop             packets             1/s      2h   0.0 %  over its limit: "
+		    "dropped (rate_packets), the next in 35");
+	typed_shows("shop             connections         1/s      2h 100.0 %  within its limit\n");
+	typed_works("sluice why 203.0.113.10");
+	typed_hides("over");
+	typed_works("sluice allow add 203.0.113.0/24");
+	typed_works("sluice why 203.0.113.9");
+	typed_shows("  0.0 %  on the allow list: no limit\n");
+	typed_works("sluice why 203.0.113.9 --json");
+	typed_shows("\"allowed\": true");
+	typed_shows("\"counts\": \"packets\"");
+	typed_shows("\"prefix\": 32");
+	typed_works("sluice why rate_packets");
+	typed_shows("DROP    rate_packets            1 ");
+	typed_ends(2, "sluice why 203.0.113.9/32");
 }
 
 /* ---- events --------------------------------------------------------------------------- */
@@ -295,6 +349,7 @@ int main(void)
 		SCENE(test_why_before_the_first_packet),
 		SCENE(test_why_counts_what_happened),
 		SCENE(test_why_for_programs),
+		SCENE(test_why_of_a_source),
 		SCENE(test_events_are_shown_as_they_come),
 		SCENE(test_events_for_programs),
 		SCENE(test_events_tell_the_time_of_day),

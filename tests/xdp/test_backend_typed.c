@@ -127,7 +127,7 @@ static void test_all_drained_and_enabled_again(void **unused)
 	send_packets(0, "S");
 	assert_int_equal(flows_of("b1") + flows_of("b2"), 0);
 	typed_works("sluice why no_backend");
-	typed_shows("DROP    no_backend           16 ");
+	typed_shows("DROP    no_backend             16 ");
 	typed_works("sluice backend enable shop/b2");
 	typed_works("sluice backend enable shop/b1");
 	typed_works("sluice status --json | grep ring_size");

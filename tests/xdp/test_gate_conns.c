@@ -425,6 +425,6 @@ int main(void)
 		TEST(flows_do_not_share_entries),
 	};
 
-	return scenes_main("gate: connections", &(struct bed_tuning){RATE, 0, CONNS, 0}, NULL, 0,
-			   tests, sizeof(tests) / sizeof(tests[0]));
+	return scenes_main("gate: connections", &(struct bed_tuning){RATE, 0, CONNS, 0, false},
+			   NULL, 0, tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -187,6 +187,6 @@ int main(void)
 		cmocka_unit_test(bytes_changed_at_random),
 	};
 
-	return scenes_main("gate: cut and changed", &(struct bed_tuning){100000, 0, 0, 0}, NULL, 0,
-			   tests, sizeof(tests) / sizeof(tests[0]));
+	return scenes_main("gate: cut and changed", &(struct bed_tuning){100000, 0, 0, 0, false},
+			   NULL, 0, tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -146,7 +146,7 @@ int main(void)
 		cmocka_unit_test(round_trip),
 	};
 
-	return scenes_main("gate: decap", &(struct bed_tuning){100000, 0, 0, 0}, scenes,
+	return scenes_main("gate: decap", &(struct bed_tuning){100000, 0, 0, 0, false}, scenes,
 			   sizeof(scenes) / sizeof(scenes[0]), tests,
 			   sizeof(tests) / sizeof(tests[0]));
 }

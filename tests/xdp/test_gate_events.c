@@ -247,6 +247,6 @@ int main(void)
 		TEST(a_full_ring_loses_and_counts),
 	};
 
-	return scenes_main("gate: events", &(struct bed_tuning){100000, EVERY, 0, 0}, NULL, 0,
-			   tests, sizeof(tests) / sizeof(tests[0]));
+	return scenes_main("gate: events", &(struct bed_tuning){100000, EVERY, 0, 0, false}, NULL,
+			   0, tests, sizeof(tests) / sizeof(tests[0]));
 }

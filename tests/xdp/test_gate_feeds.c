@@ -325,7 +325,7 @@ int main(void)
 		SCENE(feeds_are_swapped), SCENE(a_damaged_sieve_harms_nobody),
 	};
 
-	return scenes_main("gate: feeds", &(struct bed_tuning){100000, 0, 0, 0}, scenes,
+	return scenes_main("gate: feeds", &(struct bed_tuning){100000, 0, 0, 0, false}, scenes,
 			   sizeof(scenes) / sizeof(scenes[0]), tests,
 			   sizeof(tests) / sizeof(tests[0]));
 }

@@ -276,7 +276,7 @@ int main(void)
 		cmocka_unit_test(outer_checksums_of_every_length),
 	};
 
-	return scenes_main("gate: forward", &(struct bed_tuning){100000, 0, 0, 0}, scenes,
+	return scenes_main("gate: forward", &(struct bed_tuning){100000, 0, 0, 0, false}, scenes,
 			   sizeof(scenes) / sizeof(scenes[0]), tests,
 			   sizeof(tests) / sizeof(tests[0]));
 }

@@ -231,7 +231,7 @@ int main(void)
 		cmocka_unit_test(errors_go_where_their_flow_went),
 	};
 
-	return scenes_main("gate: ICMP", &(struct bed_tuning){100000, 0, 0, 0}, scenes,
+	return scenes_main("gate: ICMP", &(struct bed_tuning){100000, 0, 0, 0, false}, scenes,
 			   sizeof(scenes) / sizeof(scenes[0]), tests,
 			   sizeof(tests) / sizeof(tests[0]));
 }

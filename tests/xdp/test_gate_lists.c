@@ -203,7 +203,7 @@ int main(void)
 		cmocka_unit_test(expired_hides_no_shorter_prefix_of_any_length),
 	};
 
-	return scenes_main("gate: lists", &(struct bed_tuning){100000, 0, 0, 0}, scenes,
+	return scenes_main("gate: lists", &(struct bed_tuning){100000, 0, 0, 0, false}, scenes,
 			   sizeof(scenes) / sizeof(scenes[0]), tests,
 			   sizeof(tests) / sizeof(tests[0]));
 }

@@ -363,6 +363,6 @@ int main(void)
 		cmocka_unit_test(slots_by_what_the_service_says),
 	};
 
-	return scenes_main("gate: modes", &(struct bed_tuning){100000, 0, 0, 0}, NULL, 0, tests,
-			   sizeof(tests) / sizeof(tests[0]));
+	return scenes_main("gate: modes", &(struct bed_tuning){100000, 0, 0, 0, false}, NULL, 0,
+			   tests, sizeof(tests) / sizeof(tests[0]));
 }

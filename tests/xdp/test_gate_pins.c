@@ -202,6 +202,6 @@ int main(void)
 		TEST(the_table_is_not_asked),        TEST(errors_follow_their_flow),
 	};
 
-	return scenes_main("gate: pins", &(struct bed_tuning){1000000, 0, 1024, 0}, NULL, 0, tests,
-			   sizeof(tests) / sizeof(tests[0]));
+	return scenes_main("gate: pins", &(struct bed_tuning){1000000, 0, 1024, 0, false}, NULL, 0,
+			   tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -193,6 +193,29 @@ static void notices_of_a_pinned_source(void **unused)
 	bed_vip("shop", false, 80, IPPROTO_TCP, TO_B1, SLUICE_L4);
 }
 
+/* One packet or connection an hour; whose place another takes before it is over. */
+static void reasons_of_a_limit(void **unused)
+{
+	struct sluice_limit limit = {.prefix4 = 32, .prefix6 = 64};
+
+	(void)unused;
+	limit.gap_ns[SLUICE_RATE_packets] = 3600 * 1000000000ULL;
+	bed_limit(TO_B1, &limit);
+	assert_int_equal(send_flow("A"), SLUICE_R_forward);
+	assert_int_equal(send_flow("A"), SLUICE_R_rate_packets);
+	for (uint32_t i = 0; i < bed.n_conns; i++)
+		for (unsigned w = 0; w < SLUICE_SOURCE_WAYS; w++)
+			bed.sources[i].way[w] = (struct sluice_bucket){1, 1ULL << 59};
+	assert_int_equal(send_flow("A"), SLUICE_R_forward);
+	assert_int_equal(bed.counters->notices[SLUICE_N_rate_forgotten], 1);
+	limit.gap_ns[SLUICE_RATE_connections] = limit.gap_ns[SLUICE_RATE_packets];
+	limit.gap_ns[SLUICE_RATE_packets] = 0;
+	bed_limit(TO_B1, &limit);
+	assert_int_equal(send_flow("S"), SLUICE_R_forward);
+	assert_int_equal(send_flow("S"), SLUICE_R_rate_connections);
+	bed_limit(TO_B1, NULL);
+}
+
 static void reasons_of_the_way(void **unused)
 {
 	static struct frame in;
@@ -281,13 +304,14 @@ int main(void)
 		cmocka_unit_test(a_full_table_evicts),
 		cmocka_unit_test(notice_of_a_flow_older_than_a_change),
 		cmocka_unit_test(notices_of_a_pinned_source),
+		cmocka_unit_test(reasons_of_a_limit),
 		cmocka_unit_test(reasons_of_the_way),
 		cmocka_unit_test(reasons_of_nat),
 		cmocka_unit_test(events_lost_when_the_ring_is_full),
 		cmocka_unit_test(nothing_was_left_out),
 	};
 
-	return scenes_main("gate: every reason", &(struct bed_tuning){100000, 64, 0, 1}, scenes,
-			   sizeof(scenes) / sizeof(scenes[0]), tests,
+	return scenes_main("gate: every reason", &(struct bed_tuning){100000, 64, 0, 1, true},
+			   scenes, sizeof(scenes) / sizeof(scenes[0]), tests,
 			   sizeof(tests) / sizeof(tests[0]));
 }

@@ -361,6 +361,6 @@ int main(void)
 		TEST(syns_that_nothing_followed_give_way_first),
 	};
 
-	return scenes_main("gate: tracking", &(struct bed_tuning){1000000, 0, 1024, 0}, NULL, 0,
-			   tests, sizeof(tests) / sizeof(tests[0]));
+	return scenes_main("gate: tracking", &(struct bed_tuning){1000000, 0, 1024, 0, false}, NULL,
+			   0, tests, sizeof(tests) / sizeof(tests[0]));
 }

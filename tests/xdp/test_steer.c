@@ -92,11 +92,11 @@ static int complain(void)
 static int setup_pins(void **unused)
 {
 	static const struct load_tuning tuning = {.max_conns = 1024};
-	uint32_t conns;
+	struct load_sizes sizes;
 	bool made;
 
 	(void)unused;
-	if (load_maps(&tuning, &made, &conns, &err) == 0 && gate_open(&gate, &err) == 0)
+	if (load_maps(&tuning, &made, &sizes, &err) == 0 && gate_open(&gate, &err) == 0)
 		return 0;
 	return complain();
 }

@@ -207,14 +207,14 @@ static void test_failed_edit_is_told_and_the_next_run_goes_on(void **unused)
 static void test_pins_are_taken_up_again(void **unused)
 {
 	struct load_tuning larger = {.max_conns = 4096};
-	uint32_t conns;
+	struct load_sizes sizes;
 	bool made;
 
 	(void)unused;
 	apply();
-	assert_int_equal(load_maps(&larger, &made, &conns, &err), 0);
+	assert_int_equal(load_maps(&larger, &made, &sizes, &err), 0);
 	assert_false(made);
-	assert_int_equal(conns, 1024); /* running flows are worth more than the new size */
+	assert_int_equal(sizes.conns, 1024); /* running flows are worth more than the new size */
 	assert_int_equal(apply(), 0);
 }
 
@@ -222,14 +222,15 @@ static void test_pins_of_another_abi_are_refused(void **unused)
 {
 	struct sluice_meta meta = {.abi = 99};
 	struct gate other;
-	uint32_t zero = 0, conns;
+	struct load_sizes sizes;
+	uint32_t zero = 0;
 	bool made;
 
 	(void)unused;
 	assert_int_equal(bpf_map_update_elem(gate.meta, &zero, &meta, BPF_ANY), 0);
 	assert_int_equal(gate_open(&other, &err), -EPROTO);
 	assert_non_null(strstr(err.text, "99"));
-	assert_int_equal(load_maps(&synced_tuning, &made, &conns, &err), -EPROTO);
+	assert_int_equal(load_maps(&synced_tuning, &made, &sizes, &err), -EPROTO);
 	assert_non_null(strstr(err.text, "detach --all"));
 	assert_int_equal(bpf_map_lookup_elem(gate.meta, &zero, &meta), 0);
 	assert_int_equal(meta.abi, 99);
@@ -238,7 +239,7 @@ static void test_pins_of_another_abi_are_refused(void **unused)
 static void test_pins_of_another_layout_are_refused(void **unused)
 {
 	static const char path[] = SLUICE_PIN_DIR "/vips";
-	uint32_t conns;
+	struct load_sizes sizes;
 	bool made;
 	int fd;
 
@@ -248,7 +249,7 @@ static void test_pins_of_another_layout_are_refused(void **unused)
 	assert_true(fd >= 0);
 	assert_int_equal(bpf_obj_pin(fd, path), 0);
 	close(fd);
-	assert_int_equal(load_maps(&synced_tuning, &made, &conns, &err), -EPROTO);
+	assert_int_equal(load_maps(&synced_tuning, &made, &sizes, &err), -EPROTO);
 	assert_non_null(strstr(err.text, path));
 	assert_non_null(strstr(err.text, "detach --all"));
 }

@@ -62,14 +62,14 @@ int typed_open(void **unused)
 	/* Small tables: the tests are about words. */
 	static const struct load_tuning tuning = {.given = true, .event_every = 1, .max_conns = 64};
 	__u64 all[SLUICE_FILTER_WORDS];
-	uint32_t conns;
+	struct load_sizes sizes;
 	struct err e;
 	bool made;
 
 	(void)unused;
 	/* Services are written past sync, which would open the filters for them. */
 	memset(all, 0xff, sizeof(all));
-	if (load_maps(&tuning, &made, &conns, &e) == 0 && gate_open(&typed.gate, &e) == 0 &&
+	if (load_maps(&tuning, &made, &sizes, &e) == 0 && gate_open(&typed.gate, &e) == 0 &&
 	    counters_filter(&typed.gate, all, all) == 0)
 		return 0;
 	fprintf(stderr, "%s\n", e.text);

@@ -52,6 +52,14 @@ struct conf_listen {
 	unsigned line;
 };
 
+/* What is taken of each source; 0: as many as there are. */
+struct conf_limit {
+	uint32_t packets, connections;           /* per second; new connections */
+	uint32_t burst_ms;                       /* so much of a rate can be saved up: 1s */
+	uint32_t source_prefix4, source_prefix6; /* that are one source: 32, 64 */
+	unsigned line;                           /* 0: there is none */
+};
+
 struct conf_service {
 	const char *name; /* unique; letters, digits, '-', '_', '.'; < SLUICE_NAME */
 	uint32_t kind;    /* SLUICE_L7 or SLUICE_L4 */
@@ -61,6 +69,7 @@ struct conf_service {
 	unsigned n_listens;
 	struct conf_backend *backends;
 	unsigned n_backends;
+	struct conf_limit limit;
 
 	uint32_t ring_size;      /* l4: Maglev table size, a prime */
 	uint32_t forward;        /* l4: enum sluice_mode: how packets go to the backends */
@@ -93,6 +102,7 @@ struct conf {
 	enum conf_mode mode;
 	uint32_t priority;    /* libxdp run priority: 50 */
 	uint32_t max_conns;   /* connection table entries */
+	uint32_t max_sources; /* sources that limits are counted for */
 	uint32_t conn_rate;   /* new entries per CPU and second; more are hashed only */
 	uint32_t event_every; /* one of this many dropped packets is sampled; 0 = none */
 	struct sluice_addr source4, source6; /* outer source of tunnels; any = by route */

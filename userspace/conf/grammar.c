@@ -32,10 +32,9 @@ static void value_free(void *v)
 #define MANY(name) CFG_PTR_LIST_CB(name, NULL, CFGF_NODEFAULT, value_new, value_free)
 
 static cfg_opt_t gate_opts[] = {
-	MANY("interfaces"),    ONE("mode"),        ONE("priority"),
-	ONE("max_conns"),      ONE("conn_rate"),   ONE("event_every"),
-	MANY("tunnel_source"), MANY("decap_from"), MANY("nat_source"),
-	ONE("nat_ports"),      CFG_END(),
+	MANY("interfaces"), ONE("mode"),        ONE("priority"),    ONE("max_conns"),
+	ONE("conn_rate"),   ONE("sources"),     ONE("event_every"), MANY("tunnel_source"),
+	MANY("decap_from"), MANY("nat_source"), ONE("nat_ports"),   CFG_END(),
 };
 static cfg_opt_t daemon_opts[] = {
 	ONE("user"),
@@ -48,6 +47,10 @@ static cfg_opt_t daemon_opts[] = {
 };
 static cfg_opt_t backend_opts[] = {
 	ONE(GRAMMAR_NAME), ONE("address"), ONE("weight"), MANY("pin"), CFG_END(),
+};
+static cfg_opt_t limit_opts[] = {
+	ONE("packets"),        ONE("connections"),    ONE("burst"),
+	ONE("source_prefix4"), ONE("source_prefix6"), CFG_END(),
 };
 static cfg_opt_t service_opts[] = {
 	ONE(GRAMMAR_NAME),
@@ -70,6 +73,7 @@ static cfg_opt_t service_opts[] = {
 	ONE("max_head"),
 	ONE("max_fields"),
 	ONE("max_body"),
+	CFG_SEC("limit", limit_opts, CFGF_NODEFAULT),
 	CFG_SEC("backend", backend_opts, CFGF_MULTI),
 	CFG_END(),
 };

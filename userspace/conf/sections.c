@@ -456,6 +456,33 @@ static void backends_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 		backend_read(r, cfg_getnsec(sec, "backend", i), s, &s->backends[s->n_backends++]);
 }
 
+static bool limits_something(const struct value *v)
+{
+	return v && strcmp(v->text, "0") != 0;
+}
+
+/* The gate knows services by their addresses. */
+static void limit_read(struct reading *r, cfg_t *sec, struct conf_service *s)
+{
+	struct conf_limit *l = &s->limit;
+
+	settings_read(r, "limit", sec, 0, l);
+	if (!sec)
+		return;
+	l->line = (unsigned)sec->line;
+	if (!limits_something(value_of(sec, "packets")) &&
+	    !limits_something(value_of(sec, "connections")))
+		complain(r, l->line,
+			 "the limit of service \"%s\" limits nothing; write packets = NUMBER or "
+			 "connections = NUMBER, each a second, or remove it",
+			 s->name);
+	for (unsigned i = 0; i < s->n_listens; i++)
+		if (addr_is_any(&s->listens[i].endpoint.addr))
+			complain(r, s->listens[i].line,
+				 "listen: a service with a limit needs addresses of its own, by "
+				 "which the gate knows it; write them, or remove the limit");
+}
+
 static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 {
 	s->name = name_read(r, sec, "service", &s->line);
@@ -463,6 +490,7 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	way_read(r, sec, s);
 	settings_read(r, "service", sec, s->kind, s);
 	listens_read(r, sec, s);
+	limit_read(r, cfg_size(sec, "limit") ? cfg_getsec(sec, "limit") : NULL, s);
 	backends_read(r, sec, s);
 	ring_check(r, value_of(sec, "ring_size"), s);
 }

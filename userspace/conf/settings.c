@@ -20,6 +20,7 @@
 #define GATE(name, kind, ...)   ROW("gate", name, kind, 0, struct conf, __VA_ARGS__)
 #define DAEMON(name, kind, ...) ROW("daemon", name, kind, 0, struct conf, __VA_ARGS__)
 #define L4(name, kind, ...)     ROW("service", name, kind, SLUICE_L4, struct conf_service, __VA_ARGS__)
+#define LIMIT(name, kind, ...)  ROW("limit", name, kind, 0, struct conf_limit, __VA_ARGS__)
 #define L7(name, kind, ...)     ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
 #define MS                      SETTING_MS
 #define BYTES                   SETTING_BYTES
@@ -31,6 +32,7 @@ const struct setting settings[] = {
 	GATE("priority", COUNT, priority, 50, 0, 1000),
 	GATE("max_conns", COUNT, max_conns, SLUICE_MAX_CONNS, 1024, 1U << 26),
 	GATE("conn_rate", COUNT, conn_rate, 100000, 0, 100000000),
+	GATE("sources", COUNT, max_sources, SLUICE_MAX_SOURCES, 1024, 1U << 24),
 	GATE("event_every", COUNT, event_every, 64, 0, 1U << 30),
 
 	DAEMON("threads", COUNT, threads, 0, 0, CONF_MAX_THREADS),
@@ -50,6 +52,12 @@ const struct setting settings[] = {
 	L7("max_head", BYTES, max_head, 32768, 1024, 65536),
 	L7("max_fields", COUNT, max_fields, 100, 1, 256),
 	L7("max_body", BYTES, max_body, 1ULL << 30, 0, 1ULL << 50),
+
+	LIMIT("packets", COUNT, packets, 0, 0, 10000000),
+	LIMIT("connections", COUNT, connections, 0, 0, 10000000),
+	LIMIT("burst", MS, burst_ms, 1000, 1, HOUR),
+	LIMIT("source_prefix4", COUNT, source_prefix4, 32, 1, 32),
+	LIMIT("source_prefix6", COUNT, source_prefix6, 64, 1, 128),
 
 	ROW("backend", "weight", COUNT, 0, struct conf_backend, weight, 1, 0, MAGLEV_MAX_WEIGHT),
 };

@@ -10,6 +10,7 @@
 
 #include "ctl/ctl.h"
 #include "ctl/flows.h"
+#include "l4/attach.h"
 #include "l4/chatter.h"
 #include "l4/host.h"
 #include "l4/route.h"
@@ -132,6 +133,25 @@ int ctl_sync_host(const struct plan_state *state, bool dry, bool renew, struct e
 	return rc < 0 ? rc : changes + rc;
 }
 
+/* A gate that was put there while no l4 service had a limit. */
+static void note_limits(const char *path)
+{
+	struct attach_place *places;
+	struct err ignored;
+	unsigned n;
+
+	if (attach_list(&places, &n, &ignored) != 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (attach_spares_flows(&places[i]))
+			fprintf(stderr,
+				"sluice: note: on %s limits hold for new flows alone; `sluice "
+				"attach -c %s %s` makes the gate count packets of known ones, "
+				"too\n",
+				places[i].ifname, path, places[i].ifname);
+	free(places);
+}
+
 static int apply(const struct conf *c, bool dry, struct err *e)
 {
 	struct plan_state state;
@@ -149,6 +169,8 @@ static int apply(const struct conf *c, bool dry, struct err *e)
 	plan_state_fini(&state);
 	if (rc >= 0 && rc + changes == 0)
 		puts("nothing to change");
+	if (rc >= 0 && !dry)
+		note_limits(c->path);
 	return rc < 0 ? rc : 0;
 }
 

@@ -21,6 +21,7 @@
 #include "l4/route.h"
 #include "l4/steer.h"
 #include "l4/sync.h"
+#include "sluice/conn.h"
 
 struct attach_words {
 	const char *config;
@@ -82,6 +83,7 @@ static int resolve(struct attach_words *w)
 			.conn_rate = w->conf->conn_rate,
 			.event_every = w->conf->event_every,
 			.max_conns = w->conf->max_conns,
+			.max_sources = w->conf->max_sources,
 			.nat_sources = w->conf->n_nat_sources,
 			.nat_first = w->conf->nat_first,
 			.nat_ports = w->conf->nat_last - w->conf->nat_first + 1,
@@ -239,21 +241,31 @@ static int check_names(const struct attach_words *w, struct err *e)
 	return 0;
 }
 
+/* Wanted by a file, or 0. */
+static void note_size(const char *table, uint32_t wanted, uint32_t entries)
+{
+	if (wanted && sluice_conn_buckets(wanted) * 2 != entries)
+		fprintf(stderr,
+			"sluice: note: %s keeps its %u entries; to have %u, `sluice detach --all` "
+			"first\n",
+			table, entries, wanted);
+}
+
 static int attach(const struct attach_words *w, struct err *e)
 {
-	uint32_t wanted = w->options.tuning.max_conns, conns;
+	const struct load_tuning *t = &w->options.tuning;
+	struct load_sizes sizes;
 	struct plan_state state = {0};
 	bool made = false;
 	int rc = host_ready(e);
 
 	rc = rc ? rc : check_names(w, e);
 	rc = rc ? rc : ctl_lock(e);
-	rc = rc ? rc : load_maps(&w->options.tuning, &made, &conns, e);
-	if (rc == 0 && wanted && wanted != conns)
-		fprintf(stderr,
-			"sluice: note: the connection table keeps its %u entries; to have %u, "
-			"`sluice detach --all` first\n",
-			conns, wanted);
+	rc = rc ? rc : load_maps(t, &made, &sizes, e);
+	if (rc == 0)
+		note_size("the connection table", t->max_conns, sizes.conns);
+	if (rc == 0)
+		note_size("the table of sources", t->max_sources, sizes.sources);
 	rc = rc ? rc : fill_and_put(w, made, &state, e);
 	for (unsigned i = 0; rc == 0 && i < w->n_ifnames; i++)
 		note_forwarding(w->ifnames[i], &state);

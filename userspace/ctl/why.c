@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "ctl/ctl.h"
 #include "ctl/status.h"
+#include "ctl/why_source.h"
 #include "l4/chatter.h"
 
 struct why_words {
@@ -46,8 +47,8 @@ static int print_reasons(const struct why_words *w, const struct counters_sum *c
 		if (!is_wanted(w, r->name, c->reasons[i].packets))
 			continue;
 		if (n++ == 0)
-			printf("%-7s %-14s %8s %10s\n", "ACTION", "REASON", "PACKETS", "BYTES");
-		printf("%-7s %-14s %8s %10s  %s\n", r->action, r->name,
+			printf("%-7s %-16s %8s %10s\n", "ACTION", "REASON", "PACKETS", "BYTES");
+		printf("%-7s %-16s %8s %10s  %s\n", r->action, r->name,
 		       units_format_count(c->reasons[i].packets, packets),
 		       units_format_bytes(c->reasons[i].bytes, bytes), r->sentence);
 	}
@@ -65,8 +66,8 @@ static int print_notices(const struct why_words *w, const struct counters_sum *c
 		if (!is_wanted(w, r->name, c->notices[i]))
 			continue;
 		if (n++ == 0)
-			printf("%s%-7s %-14s %8s\n", apart ? "\n" : "", "", "NOTICED", "COUNT");
-		printf("%-7s %-14s %8s %10s  %s\n", "", r->name,
+			printf("%s%-7s %-16s %8s\n", apart ? "\n" : "", "", "NOTICED", "COUNT");
+		printf("%-7s %-16s %8s %10s  %s\n", "", r->name,
 		       units_format_count(c->notices[i], packets), "", r->sentence);
 	}
 	return n;
@@ -148,6 +149,7 @@ int ctl_why(int argc, char **argv)
 		{0},
 	};
 	struct why_words w = {0};
+	struct sluice_addr source;
 	struct err e;
 	int opt;
 
@@ -169,6 +171,10 @@ int ctl_why(int argc, char **argv)
 		w.name = argv[optind++];
 	if (optind < argc)
 		return ctl_usage("unexpected word: %s", argv[optind]);
+	if (w.name && addr_parse(&source, w.name)) {
+		chatter_catch();
+		return why_source(&source, w.json, &e) ? ctl_fail(&e) : CTL_OK;
+	}
 	if (w.name && !is_known(w.name))
 		return ctl_usage("no such reason: %s; `sluice why --all` shows every one", w.name);
 	chatter_catch();

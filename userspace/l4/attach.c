@@ -247,6 +247,25 @@ static bool same_tuning(const struct attach_place *seen, const struct gate_bpf *
 	       memcmp(mine, theirs, size) == 0;
 }
 
+bool attach_spares_flows(const struct attach_place *place)
+{
+	static const struct load_tuning none;
+	struct err ignored;
+	struct gate_bpf *skel = load_open(&none, &ignored);
+	char theirs[4096];
+	size_t size = 0, at;
+	bool spares = false;
+
+	if (!skel)
+		return false;
+	bpf_map__initial_value(skel->maps.rodata, &size);
+	at = (size_t)((const char *)&skel->rodata->rates_on - (const char *)skel->rodata);
+	if (skel->rodata->rates_on && size <= sizeof(theirs))
+		spares = look_rodata(place->prog_id, theirs, size) == 0 && !theirs[at];
+	gate_bpf__destroy(skel);
+	return spares;
+}
+
 static bool same_program(const struct putter *p, const struct gate_bpf *skel)
 {
 	char tag[sizeof(p->seen.tag)];

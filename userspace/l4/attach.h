@@ -71,6 +71,10 @@ struct attach_result {
 int attach_put(const char *ifname, const struct attach_options *o, struct attach_result *result,
 	       struct err *e);
 
+/* Does the gate there heed limits only of flows that it does not know? That is how it was put
+ * there, if no l4 service had one. */
+bool attach_spares_flows(const struct attach_place *place);
+
 /* Takes the gate off. 1 = done, 0 = it was not there, or -errno. */
 int attach_take(const char *ifname, struct err *e);
 

@@ -31,6 +31,8 @@
 	X(nat_index)                                                                               \
 	X(nat_pool)                                                                                \
 	X(pins)                                                                                    \
+	X(limits)                                                                                  \
+	X(sources)                                                                                 \
 	X(decap_from)                                                                              \
 	X(counters)                                                                                \
 	X(events)                                                                                  \

@@ -20,10 +20,11 @@
 
 #include "gate.skel.h"
 #include "l4/conns.h"
+#include "l4/rates.h"
 #include "l4/ticks.h"
 #include "sluice/abi.h"
-#include "sluice/conn.h"
 #include "sluice/nat.h"
+#include "sluice/rate.h"
 
 uint64_t load_build_id(void)
 {
@@ -103,14 +104,24 @@ static int check_abi(struct err *e)
 
 /* ---- opening -------------------------------------------------------------------------- */
 
-/* A table that is there keeps its size: flows are worth more than a new bound. */
-static uint32_t conn_buckets(const struct load_tuning *t)
+/* Lines of a table. One that is there keeps its size: flows are worth more than a new bound. */
+static uint32_t table_lines(const char *path, uint32_t wanted)
 {
 	struct bpf_map_info info;
 
-	if (pinned_info(SLUICE_PIN_DIR "/conns", &info) == 0)
-		return info.max_entries;
-	return sluice_conn_buckets(t->max_conns ? t->max_conns : SLUICE_MAX_CONNS);
+	return pinned_info(path, &info) == 0 ? info.max_entries : wanted;
+}
+
+static uint32_t conn_buckets(const struct load_tuning *t)
+{
+	return table_lines(SLUICE_PIN_DIR "/conns",
+			   sluice_conn_buckets(t->max_conns ? t->max_conns : SLUICE_MAX_CONNS));
+}
+
+static uint32_t rate_lines(const struct load_tuning *t)
+{
+	return table_lines(SLUICE_PIN_DIR "/sources",
+			   sluice_rate_lines(t->max_sources ? t->max_sources : SLUICE_MAX_SOURCES));
 }
 
 /* Element 0 of a pinned map; zeroes: it is not pinned yet. */
@@ -209,6 +220,10 @@ struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
 	skel->rodata->conn_seed = pinned_seed();
 	skel->rodata->conn_step_ms = conns_step_ms();
 	skel->rodata->conn_buckets = conn_buckets(t);
+	skel->rodata->rate_lines = rate_lines(t);
+	/* Services come into the maps before programs are loaded. */
+	skel->rodata->rates_on = rates_of_known(SLUICE_PIN_DIR "/limits");
+	bpf_map__set_max_entries(skel->maps.sources, rate_lines(t));
 	bpf_map__set_max_entries(skel->maps.conns, conn_buckets(t));
 	bpf_map__set_max_entries(skel->maps.conn_keys, conn_buckets(t));
 	bpf_map__set_max_entries(skel->maps.counters, (__u32)libbpf_num_possible_cpus());
@@ -252,7 +267,7 @@ failed:
 	return err_set(e, errno, "cannot write %s/meta: %s", SLUICE_PIN_DIR, strerror(errno));
 }
 
-int load_maps(const struct load_tuning *t, bool *made, uint32_t *conns, struct err *e)
+int load_maps(const struct load_tuning *t, bool *made, struct load_sizes *sizes, struct err *e)
 {
 	struct gate_bpf *skel = load_open(t, e);
 	struct sluice_nat_pool pool;
@@ -271,10 +286,11 @@ int load_maps(const struct load_tuning *t, bool *made, uint32_t *conns, struct e
 	if (rc) {
 		err_set(e, -rc, "cannot make the gate's maps in %s: %s%s", SLUICE_PIN_DIR,
 			strerror(-rc),
-			rc == -ENOMEM ? "; a smaller max_conns needs less memory" : "");
+			rc == -ENOMEM ? "; smaller max_conns and sources need less memory" : "");
 		goto out;
 	}
-	*conns = bpf_map__max_entries(skel->maps.conns) * 2;
+	sizes->conns = bpf_map__max_entries(skel->maps.conns) * 2;
+	sizes->sources = bpf_map__max_entries(skel->maps.sources) * 2;
 	rc = write_meta(bpf_map__fd(skel->maps.meta), 0, e);
 	if (rc == 0 && other_nat)
 		rc = nat_sign(skel, &pool, e);

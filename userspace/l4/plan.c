@@ -105,7 +105,8 @@ static int id_services(struct planner *pl)
 		if (!pl->running[i])
 			plan_push(pl, (struct plan_edit){.step = PLAN_ADD_SERVICE, .service = s});
 		else if (pl->running[i]->slots != s->ring_size ||
-			 pl->running[i]->previous_ms != s->previous_ms)
+			 pl->running[i]->previous_ms != s->previous_ms ||
+			 memcmp(&pl->running[i]->limit, &s->limit, sizeof(s->limit)) != 0)
 			plan_push(pl, (struct plan_edit){.step = PLAN_CHANGE_SERVICE,
 							 .service = s,
 							 .old_service = pl->running[i]});

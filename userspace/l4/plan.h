@@ -22,6 +22,7 @@ struct plan_service {
 	__u32 kind; /* SLUICE_L7 | SLUICE_L4; 0 when no VIP entry tells (actual only) */
 	__u32 mode; /* enum sluice_mode; actual: nat, or not known, since each backend has it */
 	struct sluice_service entry; /* what its VIP entries say; not kind, id and ring_size */
+	struct sluice_limit limit;   /* of each source */
 	__u32 previous_ms;           /* how long its table is kept after a change */
 	__u32 ring_size; /* wanted: as configured. Actual: length of `ring`; 0 = there is none */
 	__u32 slots;     /* actual only: ring_size as it was configured, ring or not */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "l4/rates.h"
 
 /* ---- wanted --------------------------------------------------------------------------- */
 
@@ -118,6 +119,8 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 	out->mode = s->forward;
 	out->entry.hash = s->hash;
 	out->entry.track = (__u8)s->track;
+	out->limit = rates_limit(s);
+	out->entry.limited = out->limit.burst_ms != 0;
 	out->previous_ms = s->kind == SLUICE_L4 ? s->previous_ms : 0;
 	out->ring_size = s->kind == SLUICE_L4 ? s->ring_size : 0;
 	for (unsigned i = 0; i < s->n_listens; i++) {
@@ -312,6 +315,32 @@ static void print_ring(const struct plan_edit *x, FILE *out)
 			100.0 * x->slots_moved / s->ring_size, s->ring_size);
 }
 
+/* "10000 packets, 100 connections, burst 1s, of each /32 and /64" or "none". */
+static const char *limit_text(const struct sluice_limit *l, char *buf, size_t size)
+{
+	char burst[UNITS_MS];
+	size_t len = 0;
+
+	if (!l->burst_ms)
+		return "none";
+	for (unsigned i = 0; i < SLUICE_RATE_COUNT; i++)
+		if (l->rate[i])
+			len += (size_t)snprintf(buf + len, size - len, "%u %s, ", l->rate[i],
+						rates_names[i]);
+	snprintf(buf + len, size - len, "burst %s, of each /%u and /%u",
+		 units_format_ms(l->burst_ms, burst), l->prefix4, l->prefix6);
+	return buf;
+}
+
+static void print_limit_change(const struct plan_service *s, const struct plan_service *old,
+			       FILE *out)
+{
+	char from[128], to[128];
+
+	fprintf(out, "~ service %s limit %s -> %s\n", s->name,
+		limit_text(&old->limit, from, sizeof(from)), limit_text(&s->limit, to, sizeof(to)));
+}
+
 static void print_service_change(const struct plan_edit *x, FILE *out)
 {
 	const struct plan_service *s = x->service, *old = x->old_service;
@@ -321,6 +350,8 @@ static void print_service_change(const struct plan_edit *x, FILE *out)
 		fprintf(out, "~ service %s previous_table %s -> %s\n", s->name,
 			units_format_ms(old->previous_ms, from),
 			units_format_ms(s->previous_ms, to));
+	if (memcmp(&s->limit, &old->limit, sizeof(s->limit)) != 0)
+		print_limit_change(s, old, out);
 	/* With a table, the line about it says the same. */
 	if (s->ring_size != old->slots && s->ring_size && old->slots && !s->ring)
 		fprintf(out, "~ service %s ring_size %u -> %u\n", s->name, old->slots,

@@ -20,6 +20,7 @@
 #include "l4/counters.h"
 #include "l4/nat.h"
 #include "l4/pins.h"
+#include "l4/rates.h"
 #include "l4/route.h"
 #include "sluice/filter.h"
 
@@ -58,12 +59,14 @@ static int read_ring(const struct gate *g, __u32 id, __u32 **ring, __u32 *size)
 static int read_services(const struct gate *g, struct plan_state *s, struct err *e)
 {
 	__u32 previous_ms[SLUICE_MAX_SERVICES];
+	struct sluice_limit *limits = calloc(SLUICE_MAX_SERVICES, sizeof(*limits));
 	struct sluice_label *labels = calloc(SLUICE_MAX_SERVICES, sizeof(*labels));
 	int rc = -ENOMEM;
 
 	s->services = calloc(SLUICE_MAX_SERVICES, sizeof(*s->services));
-	if (labels && s->services)
+	if (limits && labels && s->services)
 		rc = array_read(g->service_labels, labels, SLUICE_MAX_SERVICES);
+	rc = rc ? rc : rates_read(g, limits);
 	rc = rc ? rc : before_kept(g, previous_ms);
 	for (__u32 id = 0; rc == 0 && id < SLUICE_MAX_SERVICES; id++) {
 		struct plan_service *svc = &s->services[s->n_services];
@@ -75,11 +78,13 @@ static int read_services(const struct gate *g, struct plan_state *s, struct err 
 		memcpy(svc->name, labels[id].name, SLUICE_NAME - 1);
 		svc->slots = labels[id].configured;
 		svc->previous_ms = previous_ms[id];
+		svc->limit = limits[id];
 		svc->id = id;
 		s->n_services++;
 	}
+	free(limits);
 	free(labels);
-	return rc ? read_failed("service_labels, changes or rings", -rc, e) : 0;
+	return rc ? read_failed("service_labels, limits, changes or rings", -rc, e) : 0;
 }
 
 static int read_backends(const struct gate *g, struct plan_state *s, struct err *e)
@@ -281,6 +286,7 @@ static int change_service(const struct gate *g, const struct plan_edit *x)
 {
 	int rc = before_keep(g, x->service->id, x->service->previous_ms);
 
+	rc = rc ? rc : rates_write(g, x->service->id, &x->service->limit);
 	return rc ? rc : label_service(g, x->service);
 }
 
@@ -296,8 +302,10 @@ static int add_service(const struct gate *g, const struct plan_edit *x)
 static int remove_service(const struct gate *g, __u32 id)
 {
 	const struct sluice_label none = {0};
+	const struct sluice_limit unlimited = {0};
 	int rc = before_forget(g, id);
 
+	rc = rc ? rc : rates_write(g, id, &unlimited);
 	return rc ? rc : update(g->service_labels, &id, &none);
 }
 
