@@ -123,8 +123,9 @@ def test_allow_wins(gate, vip, client, bits):
 
 @pytest.mark.parametrize('vip, client, bits', FAMILIES)
 def test_a_block_ends_by_itself(gate, vip, client, bits):
-    gate.balancer.sluice('block', 'add', client, '--ttl', '1s')
+    gate.balancer.sluice('block', 'add', client, '--ttl', '1h')
     assert not reaches(gate, vip)
+    gate.balancer.sluice('block', 'add', client, '--ttl', '1s')
     with Counted(gate.balancer) as c:
         await_until(lambda: reaches(gate, vip), 'the block is over')
         c.awaits('expired')
