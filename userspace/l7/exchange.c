@@ -13,11 +13,6 @@
 #include "base/log.h"
 #include "l7/forward_head.h"
 
-static struct thread *thread_of(const struct client *c)
-{
-	return c->owner->thread;
-}
-
 /* ---- CONNECT -------------------------------------------------------------------------- */
 
 /* The backend is left; the head that it has not got is kept for another. */
@@ -56,12 +51,12 @@ static enum go unreachable(struct client *c, enum access_reason reason)
 static enum go none_left(struct client *c)
 {
 	if (c->n_tried == 0)
-		return request_fail(c, 503, ACCESS_no_backend);
+		return answer_fail(c, 503, ACCESS_no_backend);
 	if (c->reason == ACCESS_connect_timeout)
-		return request_fail(c, 504, ACCESS_connect_timeout);
+		return answer_fail(c, 504, ACCESS_connect_timeout);
 	if (c->reason == ACCESS_backend_gone)
-		return request_fail(c, 502, ACCESS_backend_gone);
-	return request_fail(c, 502, ACCESS_no_backend);
+		return answer_fail(c, 502, ACCESS_backend_gone);
+	return answer_fail(c, 502, ACCESS_no_backend);
 }
 
 static bool own_limit(int error)
@@ -87,7 +82,7 @@ static enum go choose(struct client *c)
 		return GO;
 	}
 	if (own_limit(errno))
-		return request_fail(c, 503, ACCESS_no_memory);
+		return answer_fail(c, 503, ACCESS_no_memory);
 	return unreachable(c, ACCESS_no_backend);
 }
 
@@ -144,7 +139,7 @@ static enum go lost(struct client *c)
 		c->step = STEP_CONNECT;
 		return GO;
 	}
-	return request_fail(c, 502, ACCESS_backend_gone);
+	return answer_fail(c, 502, ACCESS_backend_gone);
 }
 
 /* Sends of the request what can be sent. GO: the response may be looked at. */
@@ -172,16 +167,16 @@ static enum go send_request(struct client *c)
 	case RELAY_TURN:
 		return TURN;
 	case RELAY_BAD:
-		return request_fail(c, 400, ACCESS_refused);
+		return answer_fail(c, 400, ACCESS_refused);
 	case RELAY_LARGE:
-		return request_fail(c, 413, ACCESS_refused);
+		return answer_fail(c, 413, ACCESS_refused);
 	case RELAY_SRC_GONE:
 		return request_abort(c, ACCESS_client_gone);
 	case RELAY_DST_GONE:
 		/* It may have answered before it stopped listening. */
 		return GO;
 	default:
-		return request_fail(c, 503, ACCESS_no_memory);
+		return answer_fail(c, 503, ACCESS_no_memory);
 	}
 }
 
@@ -223,7 +218,7 @@ static enum go interim(struct client *c, uint32_t len)
 
 	/* An upgrade is never asked for. */
 	if (thread_of(c)->head.status == 101 || ++c->n_interim > REQUEST_INTERIM)
-		return request_fail(c, 502, ACCESS_backend_bad);
+		return answer_fail(c, 502, ACCESS_backend_bad);
 	if (c->minor == 0) {
 		buf_consume(&c->upstream->link.in, len);
 		c->scanned = 0;
@@ -297,7 +292,7 @@ static enum go read_head(struct client *c)
 		if (n > 0)
 			return final(c, (uint32_t)n);
 		if (n < 0)
-			return request_fail(c, 502, ACCESS_backend_bad);
+			return answer_fail(c, 502, ACCESS_backend_bad);
 		if (l->eof || l->failed)
 			return lost(c);
 		if (!l->readable && !l->unsure) {
@@ -307,7 +302,7 @@ static enum go read_head(struct client *c)
 			return c->up_done ? WAIT : request_wait(c, c->service->body_ms);
 		}
 		if (!response_read(c))
-			return request_fail(c, 503, ACCESS_no_memory);
+			return answer_fail(c, 503, ACCESS_no_memory);
 	}
 }
 
@@ -360,9 +355,9 @@ enum go exchange_respond(struct client *c)
 	case RELAY_TURN:
 		return TURN;
 	case RELAY_BAD:
-		return request_fail(c, 502, ACCESS_backend_bad);
+		return answer_fail(c, 502, ACCESS_backend_bad);
 	case RELAY_SRC_GONE:
-		return request_fail(c, 502, ACCESS_backend_gone);
+		return answer_fail(c, 502, ACCESS_backend_gone);
 	case RELAY_DST_GONE:
 		return request_abort(c, ACCESS_client_gone);
 	case RELAY_NO_MEMORY:
@@ -392,8 +387,8 @@ enum go exchange_timeout(struct client *c)
 						? ACCESS_client_timeout
 						: ACCESS_response_timeout);
 	if (!c->up_done && u->link.writable)
-		return request_fail(c, 408, ACCESS_client_timeout);
-	return request_fail(c, 504, ACCESS_response_timeout);
+		return answer_fail(c, 408, ACCESS_client_timeout);
+	return answer_fail(c, 504, ACCESS_response_timeout);
 }
 
 void exchange_ready(struct upstream *u)

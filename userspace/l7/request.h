@@ -7,7 +7,8 @@
  *     |        |          |                     ^    +-> LINGER -> closed
  *     +--------+----------+-- an own answer ----+
  *
- * request.c knows the client's side, exchange.c the backend's.
+ * request.c has the table and drives, head.c reads what the client wants, exchange.c deals
+ * with the backend, answer.c ends a request and says what the proxy itself has to say.
  */
 #ifndef L7_REQUEST_H
 #define L7_REQUEST_H
@@ -102,20 +103,32 @@ void requests_reclaim(struct requests *rs);
 /* The thread drains: idle connections are closed, the others end with their request. */
 void requests_drain(struct requests *rs);
 
-/* ---- between request.c and exchange.c ------------------------------------------------- */
+/* ---- between the files of the steps -------------------------------------------------- */
 
-/* Takes the steps that can be taken now; c may be gone afterwards. */
+static inline struct thread *thread_of(const struct client *c)
+{
+	return c->owner->thread;
+}
+
+/* request.c: takes the steps that can be taken now; c may be gone afterwards. */
 void request_drive(struct client *c);
-
-/* Ends the request with an answer of the proxy's own; if the client has some of another one,
- * breaks that off. */
-enum go request_fail(struct client *c, unsigned status, enum access_reason reason);
-/* The same, without an answer. */
-enum go request_abort(struct client *c, enum access_reason reason);
-
 /* Waits; the timer starts over whenever bytes have moved. */
 enum go request_wait(struct client *c, uint32_t ms);
+/* One line in the access log. */
+void request_log(struct client *c);
+/* Everything of the request is given back; the connection stays as it is. */
+void request_clear(struct client *c);
+/* Ends the request without an answer. */
+enum go request_abort(struct client *c, enum access_reason reason);
 
+/* head.c */
+enum go head_step(struct client *c);
+/* No byte of a request is to be had: the connection is idle, or over. */
+enum go head_wait(struct client *c);
+/* Notes for the access log what the request says; h NULL: it could not be parsed. */
+void head_note(struct client *c, const struct http1_head *h);
+
+/* exchange.c */
 enum go exchange_connect(struct client *c);
 enum go exchange_send(struct client *c);
 enum go exchange_respond(struct client *c);
@@ -123,5 +136,13 @@ enum go exchange_respond(struct client *c);
 enum go exchange_timeout(struct client *c);
 /* A connection in use has an event. */
 void exchange_ready(struct upstream *u);
+
+/* answer.c: ends the request with an answer of the proxy's own; if the client has some of
+ * another one, breaks that off. */
+enum go answer_fail(struct client *c, unsigned status, enum access_reason reason);
+/* The answer itself. keep: another request may follow; allow: for a 405. */
+enum go answer_own(struct client *c, unsigned status, bool keep, struct span allow);
+enum go answer_flush(struct client *c);
+enum go answer_linger(struct client *c);
 
 #endif

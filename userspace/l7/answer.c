@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: answers of the proxy's own, and a response's last way: the steps FLUSH and LINGER.
+ * Promises: a response of which the client has a part is broken off, never mended.
+ */
+#include "l7/request.h"
+
+#include <assert.h>
+#include <sys/socket.h>
+
+#include "l7/forward_head.h"
+
+#define TURN_REQUESTS 16         /* in one go, before other connections have theirs */
+#define LINGER_BYTES  (1U << 18) /* read in vain in one go */
+
+enum go answer_own(struct client *c, unsigned status, bool keep, struct span allow)
+{
+	struct thread *t = thread_of(c);
+	struct buf *out = &c->link.out;
+	size_t n;
+
+	if (c->upstream)
+		upstream_close(c->upstream);
+	c->upstream = NULL;
+	c->close |= !keep || t->draining;
+	c->status = status;
+	c->answering = true;
+	/* An interim answer may wait there. */
+	if (!buf_reserve(&t->pool, out, buf_len(out) + BUF_NOTE))
+		return request_abort(c, ACCESS_no_memory);
+	n = forward_error(out->data + out->end, buf_room(out), status, c->close,
+			  c->method == HTTP1_M_HEAD, thread_date(t), allow);
+	assert(n > 0);
+	out->end += (uint32_t)n;
+	c->step = STEP_FLUSH;
+	return GO;
+}
+
+/* A response of which nothing was sent is taken back. */
+static bool take_back(struct client *c)
+{
+	if (c->link.sent > c->answer_at || c->link.broken)
+		return false;
+	c->link.out.end = c->link.out.start + (uint32_t)(c->answer_at - c->link.sent);
+	c->until_end = false;
+	return true;
+}
+
+enum go answer_fail(struct client *c, unsigned status, enum access_reason reason)
+{
+	if (c->answering && !take_back(c))
+		return request_abort(c, reason);
+	c->reason = reason;
+	/* The connection can only go on behind a request that was read to its end; what nobody
+	 * took of its body must not be read as the next one. */
+	relay_drop(&c->up, &c->link);
+	return answer_own(c, status, relay_read_all(&c->up), SPAN(""));
+}
+
+/* ---- FLUSH, LINGER -------------------------------------------------------------------- */
+
+static enum go linger(struct client *c)
+{
+	struct thread *t = thread_of(c);
+
+	/* Closed with bytes unread, the kernel would send a reset, which can overtake the
+	 * answer (RFC 9112 section 9.6). */
+	if (c->link.eof || c->link.failed ||
+	    (!c->link.readable && relay_read_all(&c->up) && buf_len(&c->link.in) == 0))
+		return END;
+	shutdown(c->link.fd, SHUT_WR);
+	request_clear(c);
+	c->step = STEP_LINGER;
+	wheel_set(&t->wheel, &c->timer, t->now_ms + LINGER_MS);
+	return GO;
+}
+
+enum go answer_linger(struct client *c)
+{
+	struct buf *in = &c->link.in;
+
+	for (uint32_t got = 0; got < LINGER_BYTES;) {
+		if (c->link.eof || c->link.failed)
+			return END;
+		buf_release(&thread_of(c)->pool, in);
+		if (!c->link.readable)
+			return WAIT;
+		if (!buf_reserve(&thread_of(c)->pool, in, BUF_SIZE))
+			return END;
+		got += (uint32_t)link_read(&c->link);
+	}
+	return TURN;
+}
+
+enum go answer_flush(struct client *c)
+{
+	bool turn;
+
+	link_send(&c->link, NULL, 0, false);
+	if (c->link.broken)
+		return request_abort(c, ACCESS_client_gone);
+	if (buf_len(&c->link.out))
+		return request_wait(c, c->service->body_ms);
+	request_log(c);
+	if (c->close)
+		return linger(c);
+	turn = c->n_requests % TURN_REQUESTS == 0;
+	request_clear(c);
+	buf_release(&thread_of(c)->pool, &c->link.out);
+	c->step = STEP_HEAD;
+	return turn ? TURN : GO;
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: the step HEAD: a request's head is read, refused, or written anew as a backend gets
+ * it. Promises: no backend hears of a request whose head was refused.
+ */
+#include "l7/request.h"
+
+#include <assert.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "l7/forward_head.h"
+
+static void set_idle(struct client *c, bool idle)
+{
+	struct requests *rs = c->owner;
+
+	if (idle == c->idle)
+		return;
+	if (idle) {
+		TAILQ_REMOVE(&rs->busy, c, entry);
+		TAILQ_INSERT_TAIL(&rs->idle, c, entry);
+	} else {
+		TAILQ_REMOVE(&rs->idle, c, entry);
+		TAILQ_INSERT_TAIL(&rs->busy, c, entry);
+	}
+	c->idle = idle;
+}
+
+void head_note(struct client *c, const struct http1_head *h)
+{
+	struct thread *t = thread_of(c);
+	struct span line = {buf_at(&c->link.in), buf_len(&c->link.in)};
+	const char *end;
+
+	if (t->access.fd < 0 || !buf_reserve(&t->pool, &c->note, BUF_NOTE))
+		return;
+	end = memchr(line.p, '\n', line.len);
+	if (end)
+		line.len = (size_t)(end - line.p);
+	if (line.len && line.p[line.len - 1] == '\r')
+		line.len--;
+	access_note(&c->note, h, line);
+}
+
+static enum go refuse(struct client *c, unsigned status)
+{
+	log_debug("request refused client=%s status=%u: %s", c->peer_text, status, http1_refusal());
+	head_note(c, NULL);
+	c->reason = ACCESS_refused;
+	return answer_own(c, status, false, SPAN(""));
+}
+
+/* The Host of a request that names none (HTTP/1.0): the address that it was sent to. */
+static struct span local_authority(const struct client *c, char text[ENDPOINT_TEXT])
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct endpoint local;
+
+	if (getsockname(c->link.fd, (struct sockaddr *)&ss, &len) != 0 ||
+	    !endpoint_from_sockaddr(&local, (struct sockaddr *)&ss))
+		return SPAN("");
+	endpoint_format(&local, text);
+	return (struct span){text, strlen(text)};
+}
+
+/* Writes the head as a backend gets it into c->head. */
+static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t len)
+{
+	struct thread *t = thread_of(c);
+	const char *via = t->conf->hop_name;
+	char text[ENDPOINT_TEXT];
+	const struct forward_facts facts = {
+		.body = h->body,
+		.content_length = h->content_length,
+		.via = {via, strlen(via)},
+		.client = {c->peer_text, strlen(c->peer_text)},
+		.proto = SPAN("http"),
+		.authority = h->authority.len ? h->authority : local_authority(c, text),
+	};
+	/* What is added is bounded, but for the authority, which may be there twice. */
+	uint32_t room = 2 * len + BUF_NOTE;
+	size_t n;
+
+	if (!buf_reserve(&t->pool, &c->head, room < BUF_SIZE ? BUF_SIZE : room))
+		return false;
+	n = forward_request(c->head.data, c->head.size, h, &facts);
+	assert(n > 0);
+	c->head.end = (uint32_t)n;
+	return true;
+}
+
+static enum go request_begin(struct client *c, uint32_t len)
+{
+	static const struct span allow = SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+	const struct http1_head *h = &thread_of(c)->head;
+
+	head_note(c, h);
+	c->scanned = 0;
+	c->method = h->method;
+	c->minor = h->minor;
+	c->close = !h->keep_alive;
+	relay_init(&c->up, h->body, h->content_length, h->body == HTTP1_BODY_CHUNKED);
+	c->up.most = c->service->max_body;
+	c->replay = relay_read_all(&c->up) && http1_idempotent(h->method);
+	if (h->method == HTTP1_M_CONNECT || h->method == HTTP1_M_TRACE) {
+		buf_consume(&c->link.in, len);
+		c->reason = ACCESS_refused;
+		return answer_own(c, 405, false, allow);
+	}
+	if (c->service->max_body && h->body == HTTP1_BODY_LENGTH &&
+	    h->content_length > c->service->max_body) {
+		buf_consume(&c->link.in, len);
+		return answer_fail(c, 413, ACCESS_refused);
+	}
+	if (!head_rewrite(c, h, len))
+		return answer_fail(c, 503, ACCESS_no_memory);
+	buf_consume(&c->link.in, len);
+	c->step = STEP_CONNECT;
+	return GO;
+}
+
+/* No byte to be had. */
+enum go head_wait(struct client *c)
+{
+	struct thread *t = thread_of(c);
+
+	if (buf_len(&c->link.in))
+		return WAIT;
+	if (t->draining && c->n_requests)
+		return END;
+	if (!c->idle) {
+		buf_release(&t->pool, &c->link.in);
+		set_idle(c, true);
+		c->idle_ms = t->now_ms;
+		wheel_set(&t->wheel, &c->timer,
+			  t->now_ms +
+				  (c->n_requests ? c->service->idle_ms : c->service->header_ms));
+	}
+	return WAIT;
+}
+
+static bool head_read(struct client *c)
+{
+	struct buf *in = &c->link.in;
+	uint32_t size = in->size && buf_len(in) == in->size ? 2 * in->size : BUF_SIZE;
+
+	if (!buf_reserve(&thread_of(c)->pool, in, size < in->size ? in->size : size))
+		return false;
+	link_read(&c->link);
+	return true;
+}
+
+/* The first byte of a request: its time begins. */
+static void head_first(struct client *c)
+{
+	struct thread *t = thread_of(c);
+
+	set_idle(c, false);
+	c->began_ms = t->now_ms;
+	c->sent_before = c->link.sent;
+	c->n_requests++;
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->service->header_ms);
+}
+
+enum go head_step(struct client *c)
+{
+	const struct http1_limits limits = {.max_head = c->service->max_head,
+					    .max_target = c->service->max_head,
+					    .max_fields = c->service->max_fields};
+	struct link *l = &c->link;
+
+	for (;;) {
+		int n = 0;
+
+		if (buf_len(&l->in)) {
+			if (c->began_ms == 0)
+				head_first(c);
+			n = http1_parse_request(&thread_of(c)->head, buf_at(&l->in),
+						buf_len(&l->in), &c->scanned, &limits);
+		}
+		if (n > 0)
+			return request_begin(c, (uint32_t)n);
+		if (n < 0)
+			return refuse(c, (unsigned)-n);
+		if (l->eof || l->failed) {
+			if (c->began_ms == 0)
+				return END;
+			head_note(c, NULL);
+			return request_abort(c, ACCESS_client_gone);
+		}
+		if (!l->readable && !(l->unsure && buf_len(&l->in)))
+			return head_wait(c);
+		if (!head_read(c))
+			return END;
+	}
+}
