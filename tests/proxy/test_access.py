@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The access log: one line for each request that was begun, true in every field."""
+import json
+import os
 import re
+import signal
 import time
 
 import pytest
-from actors import Broken, Proxy, answers, get, ok
+from actors import Broken, Proxy, answers, await_until, get, ok
 
 
 @pytest.fixture
@@ -141,3 +144,73 @@ def test_no_log(tmp_path, stage):
     proxy = stage.add(Silent(tmp_path, stage.origin(answers(ok(b'hello')))))
     assert proxy.ask().body == b'hello'
     assert proxy.ask(b'nonsense\r\n\r\n').status == 400
+
+
+# ---- formats, and where lines go ----------------------------------------------------------
+
+def test_json(stage):
+    proxy = stage.proxy(stage.origin(answers(ok(b'hello'))), daemon='access_format = json')
+    proxy.ask(get('/a"b', 'User-Agent: "\\\xe9'))
+    proxy.ask(b'\x16\x03"\r\n\r\n')
+    await_until(lambda: len(proxy.lines()) == 2, 'two lines')
+    first, second = map(json.loads, proxy.lines())
+    assert (first['request'], first['status'], first['reason']) == ('GET /a"b HTTP/1.1', 200, 'ok')
+    assert first['user_agent'] == '"\\\xe9' and first['service'] == 'site'
+    assert 0 <= first['queue_ms'] <= first['connect_ms'] + first['total_ms']
+    assert (second['status'], second['upstream'], second['first_ms']) == (400, '', None)
+
+
+def test_a_format_in_parts(stage):
+    proxy = stage.proxy(stage.origin(answers(ok(b'hello'))),
+                        daemon="""access_format = { '$connection_requests $method $host ',
+                                                    '$header_X_Who $bytes_body $backend' }""")
+    client = proxy.client()
+    for body in (b'', b'abc'):
+        client.ask(get('/', 'X-Who: me', f'Content-Length: {len(body)}') + body)
+    await_until(lambda: len(proxy.lines()) == 2, 'two lines')
+    assert proxy.lines() == ['1 GET test me 0 b0', '2 GET test me 3 b0']
+
+
+def test_a_log_moved_away_is_opened_again(stage):
+    """Lines of requests that are under way go into the new file, and no line is lost."""
+    slow = stage.origin()
+    proxy = stage.proxy(slow)
+    waiting = proxy.client()
+    waiting.send(get('/before'))
+    conn = slow.accept()
+    conn.request()
+    moved = proxy.access_log + '.1'
+    os.rename(proxy.access_log, moved)
+    proxy.signal(signal.SIGUSR1)
+    await_until(lambda: os.path.exists(proxy.access_log), 'a new file')
+    conn.send(ok(b'x'))
+    waiting.answer()
+    await_until(lambda: len(proxy.lines()) == 1, 'the line')
+    assert 'GET /before' in proxy.lines()[0]
+    assert os.path.getsize(moved) == 0
+
+
+def test_a_worker_that_starts_again_writes_into_the_new_file(stage, tmp_path):
+    class Killed(Proxy):
+        def stop(self):  # without its look at how the first worker ended
+            self.begin_stop()
+            assert self.ends() == 0
+    proxy = stage.add(Killed(tmp_path, stage.origin(answers(ok(b'hello')))))
+    os.rename(proxy.access_log, proxy.access_log + '.1')
+    proxy.signal(signal.SIGUSR1)
+    await_until(lambda: os.path.exists(proxy.access_log), 'a new file')
+    os.kill(proxy.worker_pid, signal.SIGKILL)
+    proxy.awaits('ready again')
+    assert proxy.ask().status == 200
+    await_until(lambda: len(proxy.lines()) == 1, 'the line')
+
+
+def test_syslog_that_is_not_there_loses_lines_alone(stage, tmp_path):
+    if os.path.exists('/dev/log'):
+        pytest.skip('this host has a syslog daemon, which is not to be written to')
+
+    class ToSyslog(Proxy):
+        access_log = property(lambda self: 'syslog', lambda self, path: None)
+    proxy = stage.add(ToSyslog(tmp_path, stage.origin(answers(ok(b'hello')))))
+    assert proxy.ask().status == 200
+    proxy.awaits('nobody listens at /dev/log')

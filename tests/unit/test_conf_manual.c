@@ -1,25 +1,36 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* sluice.conf(5) against the grammar: every word, every default, every bound. */
+/* The manual pages of section 5 against the grammar: every word, every default, every bound. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "conf/read.h"
 
-static char manual[65536];
+static char manual[1 << 20];
 
+/* All of them: where a topic is large, it has a page of its own. */
 static void manual_read(void)
 {
-	FILE *f = fopen("userspace/man/sluice.conf.5", "re");
+	size_t len = 0;
+	glob_t pages;
 
-	assert_non_null(f);
-	manual[fread(manual, 1, sizeof(manual) - 1, f)] = '\0';
-	fclose(f);
+	assert_int_equal(glob("userspace/man/*.5", 0, NULL, &pages), 0);
+	for (size_t i = 0; i < pages.gl_pathc; i++) {
+		FILE *f = fopen(pages.gl_pathv[i], "re");
+
+		assert_non_null(f);
+		len += fread(manual + len, 1, sizeof(manual) - 1 - len, f);
+		fclose(f);
+	}
+	manual[len] = '\0';
+	globfree(&pages);
+	assert_true(len < sizeof(manual) - 1);
 }
 
 /* Every section and setting has its own item; a backend's are below its section's. */
@@ -33,7 +44,7 @@ static void check_words(const cfg_opt_t *opts)
 		snprintf(item, sizeof(item), opts->type == CFGT_SEC ? "\n.Ss %s" : "\n.It Ic %s",
 			 opts->name);
 		if (!strstr(manual, item))
-			fail_msg("sluice.conf(5) has no `%s`", item + 1);
+			fail_msg("the manual has no `%s`", item + 1);
 		if (opts->type == CFGT_SEC)
 			check_words(opts->subopts);
 	}
@@ -64,8 +75,24 @@ static void test_the_manual_has_defaults_and_bounds_as_they_are(void **unused)
 			 setting_format(s->kind, s->most, most),
 			 setting_format(s->kind, s->initial, initial));
 		if (!strstr(manual, item))
-			fail_msg("sluice.conf(5) should have:%s", item);
+			fail_msg("the manual should have:%s", item);
 	}
+}
+
+/* The access log's page has every name that a format can hold. */
+static void test_the_manual_has_every_name_of_a_log_format(void **unused)
+{
+	static const char *const names[] = {
+#define FIELD(name, kind, sentence) "\n.It Li $" #name,
+		LOG_FIELDS(FIELD)
+#undef FIELD
+	};
+
+	(void)unused;
+	manual_read();
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strstr(manual, names[i]))
+			fail_msg("the manual has no `%s`", names[i] + 1);
 }
 
 static void test_numbers_are_shown_as_people_write_them(void **unused)
@@ -103,6 +130,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_manual_has_every_word),
 		cmocka_unit_test(test_the_manual_has_defaults_and_bounds_as_they_are),
+		cmocka_unit_test(test_the_manual_has_every_name_of_a_log_format),
 		cmocka_unit_test(test_numbers_are_shown_as_people_write_them),
 	};
 

@@ -18,6 +18,7 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
+#include "conf/log_format.h"
 #include "sluice/nat.h"
 
 #define CONF_MAX_BACKENDS 1024 /* of one service */
@@ -117,8 +118,9 @@ struct conf {
 	uint32_t threads;         /* 0 = number of CPUs */
 	uint32_t max_connections; /* client connections per thread */
 	uint32_t drain_ms;        /* on SIGTERM, how long running requests may take: 30s */
-	const char *access_log;   /* path, "stdout", or NULL = off */
-	const char *hop_name;     /* pseudonym in Via: "sluice" */
+	const char *access_log;   /* path, "stdout", "syslog", or NULL = off */
+	struct log_format access_format;
+	const char *hop_name; /* pseudonym in Via: "sluice" */
 
 	struct conf_service *services;
 	unsigned n_services;

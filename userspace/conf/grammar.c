@@ -37,13 +37,9 @@ static cfg_opt_t gate_opts[] = {
 	MANY("decap_from"), MANY("nat_source"), ONE("nat_ports"),   CFG_END(),
 };
 static cfg_opt_t daemon_opts[] = {
-	ONE("user"),
-	ONE("threads"),
-	ONE("max_connections"),
-	ONE("drain_timeout"),
-	ONE("access_log"),
-	ONE("via"),
-	CFG_END(),
+	ONE("user"),          ONE("threads"),    ONE("max_connections"),
+	ONE("drain_timeout"), ONE("access_log"), MANY("access_format"),
+	ONE("via"),           CFG_END(),
 };
 static cfg_opt_t backend_opts[] = {
 	ONE(GRAMMAR_NAME), ONE("address"), ONE("weight"), MANY("pin"), CFG_END(),

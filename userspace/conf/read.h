@@ -99,6 +99,10 @@ void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned
 
 void sections_read(struct reading *r, cfg_t *file);
 
+/* ---- access.c ------------------------------------------------------------------------- */
+
+void access_read(struct reading *r, cfg_t *daemon); /* NULL: there is no such section */
+
 /* ---- nat.c ---------------------------------------------------------------------------- */
 
 void nat_settings_read(struct reading *r, cfg_t *gate); /* NULL: there is no such section */

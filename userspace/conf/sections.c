@@ -175,7 +175,6 @@ static void daemon_read(struct reading *r, cfg_t *sec)
 {
 	struct conf *c = r->conf;
 	struct value *user = sec ? value_of(sec, "user") : NULL,
-		     *log = sec ? value_of(sec, "access_log") : NULL,
 		     *via = sec ? value_of(sec, "via") : NULL;
 
 	settings_read(r, "daemon", sec, 0, c);
@@ -190,14 +189,7 @@ static void daemon_read(struct reading *r, cfg_t *sec)
 			 "via: \"%s\" is not a pseudonym; write 1 to %d letters, digits, '-', '_' "
 			 "and '.'",
 			 via->text, VIA_MAX);
-	if (!log || strcmp(log->text, "off") == 0)
-		return;
-	c->access_log = text_keep(r, log->text);
-	if (log->text[0] != '/' && strcmp(log->text, "stdout") != 0)
-		complain(r, log->line,
-			 "access_log: \"%s\" is not a path; write one that begins with /, stdout "
-			 "or off",
-			 log->text);
+	access_read(r, sec);
 }
 
 /* ---- services ------------------------------------------------------------------------- */

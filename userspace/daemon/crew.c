@@ -20,6 +20,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "daemon/access_sink.h"
 #include "daemon/title.h"
 
 #define PAUSE_FIRST_MS 1000
@@ -68,34 +69,6 @@ static rlim_t files_wanted(const struct conf *c, unsigned threads)
 	return threads * (2ULL * c->max_connections + pooled + sockets + 16) + 64;
 }
 
-static int log_open(const char *path, struct err *e)
-{
-	int fd;
-
-	if (!path)
-		return -1;
-	fd = strcmp(path, "stdout") == 0
-		     ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
-		     : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-	return fd >= 0 ? fd
-		       : err_set(e, errno, "cannot open the access log %s: %s", path,
-				 strerror(errno));
-}
-
-/* Opened again on reload, so that a log can be rotated; or shared, if it is out of the reach
- * of a keeper that has given up its capabilities. */
-static int log_again(const struct crew *old, const char *path, struct err *e)
-{
-	int fd = log_open(path, e);
-
-	if (fd >= 0 || !path || !old || old->access_log < 0 ||
-	    strcmp(old->conf->access_log, path) != 0)
-		return fd;
-	log_info("%s; the one that is open is used further", e->text);
-	fd = fcntl(old->access_log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	return fd >= 0 ? fd : -errno;
-}
-
 static bool has_l7(const struct conf *c)
 {
 	for (unsigned i = 0; i < c->n_services; i++)
@@ -123,7 +96,9 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 				    conf->path);
 	rc = rc ? rc : jail_prepare(&crew->jail, conf->user, files_wanted(conf, threads), e);
 	if (rc == 0) {
-		crew->access_log = log_again(old, conf->access_log, e);
+		crew->access_log =
+			access_sink_again(conf->access_log, old ? old->conf->access_log : NULL,
+					  old ? old->access_log : -1, e);
 		if (crew->access_log < 0 && conf->access_log)
 			rc = crew->access_log;
 	}
@@ -294,6 +269,41 @@ void crew_drain(struct crew *crew)
 	if (send(crew->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(msg))
 		log_debug("worker pid=%d does not listen: %s", (int)crew->pid, strerror(errno));
 	event_add(crew->deadline, &wait);
+}
+
+/* SCM_RIGHTS: the message and the descriptor arrive together or not at all. */
+static bool log_send(const struct crew *crew, int fd)
+{
+	struct worker_msg body = {.type = WORKER_MSG_LOG, .size = sizeof(body)};
+	struct iovec iov = {&body, sizeof(body)};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(fd))];
+	} control = {0};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(crew->control, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(body);
+}
+
+int crew_reopen(struct crew *crew, struct err *e)
+{
+	int fd = access_sink_open(crew->conf->access_log, e);
+
+	if (fd < 0)
+		return crew->conf->access_log ? fd : 0;
+	if (crew->pid && !log_send(crew, fd))
+		log_warn("worker pid=%d does not listen: %s", (int)crew->pid, strerror(errno));
+	close(crew->access_log);
+	crew->access_log = fd;
+	return 0;
 }
 
 void crew_kill(struct crew *crew)

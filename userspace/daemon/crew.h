@@ -51,6 +51,9 @@ int crew_start(struct crew *crew, struct event_base *base, bool trap, struct err
 /* The worker stops accepting and finishes what runs; killed when its time is over. */
 void crew_drain(struct crew *crew);
 void crew_kill(struct crew *crew);
+/* The access log is opened again and lines go there from now on: its file was moved away. 0 or
+ * -errno; then lines go where they went. */
+int crew_reopen(struct crew *crew, struct err *e);
 
 /*
  * The worker was seen ending with `status` (waitpid). Logs what is worth it. Returns how

@@ -184,7 +184,7 @@ static int files_close(int *keep, size_t n, struct err *e)
 /* The keeper alone tells a worker to stop: what a terminal or a group sends is not for it. */
 static void signals_reset(void)
 {
-	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE};
 	sigset_t none;
 
 	signal(SIGCHLD, SIG_DFL);

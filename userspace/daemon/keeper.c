@@ -29,7 +29,7 @@
 struct keeper {
 	const struct keeper_options *o;
 	struct event_base *base;
-	struct event *on_term, *on_int, *on_hup, *on_child, *restart, *look;
+	struct event *on_term, *on_int, *on_hup, *on_usr1, *on_child, *restart, *look;
 	struct adopt adopt;
 	struct crew *current, *coming, *leaving; /* leaving: newest first */
 	bool served;                             /* a worker has been ready once */
@@ -264,6 +264,25 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 	k->coming = NULL;
 }
 
+static void reopen(struct crew *crew)
+{
+	struct err e;
+
+	if (crew && crew_reopen(crew, &e) != 0)
+		log_err("%s; lines go where they went", e.text);
+}
+
+static void on_reopen(evutil_socket_t sig, short what, void *arg)
+{
+	struct keeper *k = arg;
+
+	(void)sig, (void)what;
+	reopen(k->current);
+	reopen(k->coming);
+	for (struct crew *c = k->leaving; c; c = c->next)
+		reopen(c);
+}
+
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct keeper *k = arg;
@@ -290,20 +309,21 @@ static int events_make(struct keeper *k, struct err *e)
 	k->on_term = evsignal_new(k->base, SIGTERM, on_stop, k);
 	k->on_int = evsignal_new(k->base, SIGINT, on_stop, k);
 	k->on_hup = evsignal_new(k->base, SIGHUP, on_reload, k);
+	k->on_usr1 = evsignal_new(k->base, SIGUSR1, on_reopen, k);
 	k->on_child = evsignal_new(k->base, SIGCHLD, on_child, k);
 	k->restart = evtimer_new(k->base, restart_now, k);
 	k->look = event_new(k->base, -1, EV_PERSIST, on_look, k);
-	if (!k->on_term || !k->on_int || !k->on_hup || !k->on_child || !k->restart || !k->look ||
-	    evsignal_add(k->on_term, NULL) || evsignal_add(k->on_int, NULL) ||
-	    evsignal_add(k->on_hup, NULL) || evsignal_add(k->on_child, NULL) ||
-	    (k->adopt.on && event_add(k->look, &look)))
+	if (!k->on_term || !k->on_int || !k->on_hup || !k->on_usr1 || !k->on_child || !k->restart ||
+	    !k->look || evsignal_add(k->on_term, NULL) || evsignal_add(k->on_int, NULL) ||
+	    evsignal_add(k->on_hup, NULL) || evsignal_add(k->on_usr1, NULL) ||
+	    evsignal_add(k->on_child, NULL) || (k->adopt.on && event_add(k->look, &look)))
 		return err_set(e, ENOMEM, "cannot watch signals");
 	return 0;
 }
 
 static void events_free(struct keeper *k)
 {
-	struct event **all[] = {&k->on_term,  &k->on_int,  &k->on_hup,
+	struct event **all[] = {&k->on_term,  &k->on_int,  &k->on_hup, &k->on_usr1,
 				&k->on_child, &k->restart, &k->look};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The access log: one line per request, in the combined format with what a proxy knows
- * behind it. What came from the network is escaped, so that a line is a line. Each thread
- * gathers lines and writes whole ones with one write(2).
- *
- *   client - - [time] "request line" status bytes "referer" "user agent" service=...
- *   upstream=... connect_ms=... first_ms=... total_ms=... retries=... reason=...
+ * The access log: one line per request, in the format of the configuration (conf/log_format.h),
+ * to a file or a terminal (each thread gathers lines and writes whole ones with one write(2)),
+ * or to the syslog daemon (a datagram for each). What came from the network is escaped, so that
+ * a line is a line.
  */
 #ifndef L7_ACCESS_H
 #define L7_ACCESS_H
@@ -13,10 +11,13 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "conf/log_format.h"
 #include "l7/buf.h"
 #include "l7/http1.h"
 
-#define ACCESS_BYTES 32768 /* of lines gathered; a full buffer is written at once */
+#define ACCESS_BYTES  32768 /* of lines gathered; a full buffer is written at once */
+#define ACCESS_LINE   8192  /* the longest line; one that is longer is cut */
+#define ACCESS_SYSLOG "/dev/log"
 
 /* Why a request ended as it did: append only, the names are in the manual. */
 #define ACCESS_REASONS(REASON)                                                                     \
@@ -40,37 +41,45 @@ enum access_reason {
 
 struct access {
 	int fd; /* borrowed; -1 = off */
+	bool syslog;
+	const struct log_format *format; /* borrowed */
 	char *lines;
 	uint32_t len;
 	uint64_t lost; /* lines that could not be written */
-	long second;   /* of `time` */
-	char time[32];
+	long second;   /* of the times below */
+	char time[32], time_iso[32], time_syslog[20];
 };
 
 /* What is known at the end of a request. Times are milliseconds, -1 = did not happen. */
 struct access_facts {
+	const struct endpoint *client;
 	unsigned status;
-	uint64_t bytes; /* sent to the client, head and body */
-	const char *service;
+	uint64_t bytes;      /* sent to the client, head and body */
+	uint64_t bytes_body; /* of the request */
+	const char *service, *route, *backend;
 	const struct endpoint *upstream; /* NULL = none */
-	long connect_ms, first_ms, total_ms;
+	long queue_ms, connect_ms, first_ms, total_ms;
 	unsigned retries;
 	enum access_reason reason;
+	struct span cache, request_id, trace_id;
+	struct span scheme, tls_version, tls_cipher, tls_sni, ja4;
+	uint64_t connection;
+	unsigned connection_requests;
 };
 
 /* 0, or -ENOMEM. */
-int access_init(struct access *a, int fd);
+int access_init(struct access *a, int fd, bool syslog, const struct log_format *format);
 /* Writes what is left. */
 void access_fini(struct access *a);
 void access_flush(struct access *a);
 
-/* Notes a request's own words while its head is there: into note, of BUF_NOTE bytes, what is
- * too long is cut. h NULL: a request that could not be parsed; line is its start. Each note
- * takes two fields: the request line, and `"referer" "user agent"`. */
-void access_note(struct buf *note, const struct http1_head *h, struct span line);
+/* Notes what the format takes from a request's head while that is there: into note, of BUF_NOTE
+ * bytes, what is too long is cut. h NULL: a request that could not be parsed; line is its
+ * start. */
+void access_note(const struct access *a, struct buf *note, const struct http1_head *h,
+		 struct span line);
 
 /* Adds the line. */
-void access_log(struct access *a, const struct endpoint *client, const struct buf *note,
-		const struct access_facts *facts);
+void access_log(struct access *a, const struct buf *note, const struct access_facts *facts);
 
 #endif

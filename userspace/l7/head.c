@@ -40,7 +40,7 @@ void head_note(struct client *c, const struct http1_head *h)
 		line.len = (size_t)(end - line.p);
 	if (line.len && line.p[line.len - 1] == '\r')
 		line.len--;
-	access_note(&c->note, h, line);
+	access_note(&t->access, &c->note, h, line);
 }
 
 static enum go refuse(struct client *c, unsigned status)

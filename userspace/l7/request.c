@@ -25,10 +25,17 @@ void request_log(struct client *c)
 {
 	struct thread *t = thread_of(c);
 	const struct access_facts facts = {
+		.client = &c->peer,
 		.status = c->status,
 		.bytes = c->link.sent - c->sent_before,
 		.service = c->service->name,
 		.upstream = c->backend ? &c->backend->conf->endpoint : NULL,
+		.backend = c->backend ? c->backend->conf->name : NULL,
+		.bytes_body = c->up.body.received,
+		.queue_ms = since(c, c->connect_ms),
+		.scheme = SPAN("http"),
+		.connection = c->number,
+		.connection_requests = c->n_requests,
 		.connect_ms = c->connected_ms ? (long)(c->connected_ms - c->connect_ms) : -1,
 		.first_ms = since(c, c->first_ms),
 		.total_ms = since(c, t->now_ms),
@@ -37,7 +44,7 @@ void request_log(struct client *c)
 	};
 
 	if (t->access.fd >= 0)
-		access_log(&t->access, &c->peer, &c->note, &facts);
+		access_log(&t->access, &c->note, &facts);
 }
 
 void request_clear(struct client *c)
@@ -191,6 +198,7 @@ void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 		return;
 	}
 	c->owner = rs;
+	c->number = ++rs->accepted;
 	c->service = service;
 	c->peer = *peer;
 	addr_format(&peer->addr, c->peer_text);

@@ -51,6 +51,7 @@ struct client {
 	bool idle;           /* in requests.idle: kept open, without a byte of a next request */
 	uint64_t idle_ms;    /* thread time since when */
 	unsigned n_requests; /* begun on this connection */
+	uint64_t number;     /* of the connection in its thread, for the access log */
 	size_t scanned;      /* of the head being read, the client's or the backend's */
 
 	/* The request. Zero in between. */
@@ -86,6 +87,7 @@ struct requests {
 	struct upstreams upstreams;
 	TAILQ_HEAD(, client) busy, idle; /* idle: the one that waits longest first */
 	unsigned n;                      /* in both */
+	uint64_t accepted;               /* connections so far */
 };
 
 /* 0 or -ENOMEM; requests_fini either way. */

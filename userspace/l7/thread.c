@@ -7,7 +7,9 @@
 int thread_init(struct thread *t, const struct conf *conf, int access_log)
 {
 	struct event_config *config = event_config_new();
-	int rc = access_init(&t->access, access_log);
+	int rc = access_init(&t->access, access_log,
+			     conf->access_log && strcmp(conf->access_log, "syslog") == 0,
+			     &conf->access_format);
 
 	t->conf = conf;
 	t->date_second = -1;

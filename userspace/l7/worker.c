@@ -6,6 +6,7 @@
 #include "l7/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -145,12 +146,63 @@ static void drain(struct worker *w)
 			log_err("cannot wake a thread: %s", strerror(errno));
 }
 
+/* What came with a message, or -1. */
+static int message_file(struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	int fd;
+
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len != CMSG_LEN(sizeof(fd)))
+		return -1;
+	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+/* The descriptor keeps its number, so no thread is asked; each line goes into either file. */
+static void log_replace(const struct worker *w, int fd)
+{
+	if (fd < 0)
+		return;
+	if (w->start->access_log >= 0 && dup3(fd, w->start->access_log, O_CLOEXEC) < 0)
+		log_err("cannot go on in the new access log: %s", strerror(errno));
+	close(fd);
+}
+
+/* False: there is nothing more to be heard. */
+static bool hear_keeper(struct worker *w)
+{
+	struct worker_msg body;
+	struct iovec iov = {&body, sizeof(body)};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(w->start->control, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n == sizeof(body) && body.size == sizeof(body) && body.type == WORKER_MSG_LOG) {
+		log_replace(w, message_file(&msg));
+		return true;
+	}
+	/* Without a keeper, and when it talks nonsense, there is nothing to stay for. */
+	if (n != sizeof(body) || body.size != sizeof(body) || body.type != WORKER_MSG_DRAIN) {
+		log_debug("the keeper is gone: draining");
+		drain(w);
+		return false;
+	}
+	drain(w);
+	return true; /* the log may be opened again until the end */
+}
+
 /* Until all threads have ended. */
 static void follow_keeper(struct worker *w)
 {
 	struct pollfd fds[2] = {{.fd = w->done_fd, .events = POLLIN},
 				{.fd = w->start->control, .events = POLLIN}};
-	struct worker_msg msg;
 	uint64_t ended = 0, n;
 
 	while (ended < w->start->threads) {
@@ -158,14 +210,8 @@ static void follow_keeper(struct worker *w)
 			continue;
 		if (fds[0].revents && read(w->done_fd, &n, sizeof(n)) == sizeof(n))
 			ended += n;
-		if (!fds[1].revents)
-			continue;
-		/* Without a keeper, and when it talks nonsense, there is nothing to stay for. */
-		if (recv(w->start->control, &msg, sizeof(msg), MSG_DONTWAIT) != sizeof(msg) ||
-		    msg.size != sizeof(msg) || msg.type != WORKER_MSG_DRAIN)
-			log_debug("the keeper is gone: draining");
-		fds[1].fd = -1;
-		drain(w);
+		if (fds[1].revents && !hear_keeper(w))
+			fds[1].fd = -1;
 	}
 }
 

@@ -31,10 +31,11 @@ struct worker_start {
 /*
  * Messages on the control socket: typed, of fixed size, checked by the receiver. Keeper to
  * worker: DRAIN (accept what waits in the listeners' queues, close them, finish what runs for
- * drain_ms at most, exit 0). The worker also drains when the keeper's end closes. Worker to
- * keeper: READY once every thread accepts.
+ * drain_ms at most, exit 0). The worker also drains when the keeper's end closes. LOG brings a
+ * descriptor (SCM_RIGHTS) that takes the place of the access log's. Worker to keeper: READY once
+ * every thread accepts.
  */
-enum worker_msg_type { WORKER_MSG_READY = 1, WORKER_MSG_DRAIN = 2 };
+enum worker_msg_type { WORKER_MSG_READY = 1, WORKER_MSG_DRAIN = 2, WORKER_MSG_LOG = 3 };
 
 struct worker_msg {
 	uint32_t type; /* enum worker_msg_type */
