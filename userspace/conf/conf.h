@@ -44,6 +44,7 @@ struct conf_backend {
 	uint32_t weight;          /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
 	struct conf_pin *pins;    /* l4; each prefix once in a service */
 	unsigned n_pins;
+	uint32_t slot; /* among all that are checked, from 1; 0: it is not (health_page.h) */
 	unsigned line;
 };
 

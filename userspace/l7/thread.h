@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "base/health_page.h"
 #include "base/span.h"
 #include "conf/conf.h"
 #include "l7/access.h"
@@ -21,7 +22,8 @@
 #define THREAD_DATE 40 /* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" and a NUL */
 
 struct thread {
-	const struct conf *conf; /* borrowed */
+	const struct conf *conf;          /* borrowed */
+	const struct health_page *health; /* borrowed; NULL: no backend is checked */
 	struct event_base *base;
 	struct buf_pool pool;
 	struct wheel wheel;

@@ -84,6 +84,7 @@ static struct backend *choose(struct upstreams *us, const struct conf_service *s
 		struct backend *b = &all[i];
 
 		if (b->conf->weight == 0 || was_tried(b, tried, n_tried) ||
+		    !health_page_takes(us->thread->health, b->conf->slot) ||
 		    (!resting && b->rest_ms > us->thread->now_ms))
 			continue;
 		b->credit += b->conf->weight;

@@ -49,8 +49,9 @@ void upstreams_fini(struct upstreams *us);
 void upstreams_flush(struct upstreams *us);
 
 /*
- * The next backend by smooth weighted round-robin, leaving out weight 0 and those in
- * tried[0..n_tried); those that rest only if there is no other. NULL if none is left.
+ * The next backend by smooth weighted round-robin, leaving out weight 0, those that checks say
+ * are down, and those in tried[0..n_tried); those that rest only if there is no other. NULL if none
+ * is left.
  */
 struct backend *upstream_choose(struct upstreams *us, const struct conf_service *service,
 				struct backend *const tried[], unsigned n_tried);

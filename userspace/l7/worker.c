@@ -98,6 +98,7 @@ static int crewman_init(struct crewman *m, struct worker *w, unsigned index)
 	rc = rc ? rc : listen_init(&m->listen, &m->requests, s->listeners, s->n_listeners, index);
 	if (rc)
 		return rc;
+	m->thread.health = s->health;
 	if (event_assign(&m->wake, m->thread.base, m->wake_fd, EV_READ | EV_PERSIST, on_wake, m) ||
 	    event_assign(&m->tick, m->thread.base, -1, EV_PERSIST, on_tick, m) ||
 	    event_add(&m->wake, NULL) || event_add(&m->tick, &period))

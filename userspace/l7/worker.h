@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "base/health_page.h"
 #include "conf/conf.h"
 
 /* A listening socket (non-blocking; accepted sockets inherit TCP_NODELAY) and the one thread
@@ -26,6 +27,7 @@ struct worker_start {
 	size_t n_listeners;
 	int control;    /* socketpair to the keeper: struct worker_msg, SOCK_SEQPACKET */
 	int access_log; /* O_APPEND, or -1 */
+	const struct health_page *health; /* which backends take requests; NULL = all */
 };
 
 /*
