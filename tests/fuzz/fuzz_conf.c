@@ -50,14 +50,28 @@ static void check_complaints(char *text, const char *path, unsigned lines)
 	assert(n > 0 && n <= READ_MAX_COMPLAINTS + 1);
 }
 
+static void check_backends(const struct conf_backend *backends, unsigned n, unsigned first,
+			   unsigned last)
+{
+	assert(n <= CONF_MAX_BACKENDS);
+	for (unsigned i = 0; i < n; i++) {
+		const struct conf_backend *b = &backends[i];
+
+		assert(b->name[0] && strlen(b->name) < SLUICE_NAME);
+		assert(!addr_is_any(&b->endpoint.addr) && b->weight <= MAGLEV_MAX_WEIGHT);
+		assert(b->line >= first && b->line <= last);
+	}
+}
+
 static void check_service(const struct conf *c, const struct conf_service *s, unsigned lines)
 {
 	assert(s == &c->services[s->index]);
 	assert(s->name[0] && strlen(s->name) < SLUICE_NAME);
 	assert(s->kind == SLUICE_L4 || s->kind == SLUICE_L7);
-	assert(s->n_listens > 0 && s->n_backends > 0 && s->n_backends <= CONF_MAX_BACKENDS);
+	assert(s->n_listens > 0 && (s->n_backends > 0) == (s->kind == SLUICE_L4));
+	assert((s->pool != NULL) == (s->kind == SLUICE_L7));
 	assert(maglev_size_ok(s->ring_size));
-	assert(s->connect_ms && s->idle_ms && s->max_head >= 1024 && s->max_fields);
+	assert(s->idle_ms && s->max_head >= 1024 && s->max_fields);
 	assert(s->line >= 1 && s->line <= lines);
 	for (unsigned i = 0; i < s->n_listens; i++) {
 		const struct conf_listen *l = &s->listens[i];
@@ -67,14 +81,18 @@ static void check_service(const struct conf *c, const struct conf_service *s, un
 		assert(l->proto == IPPROTO_TCP ||
 		       (l->proto == IPPROTO_UDP && s->kind == SLUICE_L4));
 	}
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct conf_backend *b = &s->backends[i];
+	check_backends(s->backends, s->n_backends, s->line, lines);
+}
 
-		assert(b->name[0] && strlen(b->name) < SLUICE_NAME);
-		assert(!addr_is_any(&b->endpoint.addr) && b->weight <= MAGLEV_MAX_WEIGHT);
-		assert((b->endpoint.port == 0) == (s->kind == SLUICE_L4));
-		assert(b->line >= s->line && b->line <= lines);
-	}
+static void check_pool(const struct conf *c, const struct conf_pool *p, unsigned lines)
+{
+	assert(p == &c->pools[p->index]);
+	assert(p->name[0] && strlen(p->name) < SLUICE_NAME);
+	assert(p->connect_ms && p->response_ms && p->upstream_idle_ms);
+	assert(p->n_backends > 0);
+	check_backends(p->backends, p->n_backends, p->line, lines);
+	for (unsigned i = 0; i < p->n_backends; i++)
+		assert(p->backends[i].endpoint.port && !p->backends[i].n_pins);
 }
 
 static void check_conf(const struct conf *c, unsigned lines)
@@ -85,6 +103,9 @@ static void check_conf(const struct conf *c, unsigned lines)
 	assert(c->n_services < SLUICE_MAX_SERVICES);
 	for (unsigned i = 0; i < c->n_services; i++)
 		check_service(c, &c->services[i], lines);
+	assert(c->n_named_pools <= CONF_MAX_POOLS && c->n_named_pools <= c->n_pools);
+	for (unsigned i = 0; i < c->n_pools; i++)
+		check_pool(c, &c->pools[i], lines);
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t len)

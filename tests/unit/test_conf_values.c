@@ -66,13 +66,13 @@ static void test_defaults_of_an_l7_service(void **unused)
 	(void)unused;
 	assert_non_null(c);
 	s = &c->services[0];
-	assert_int_equal(s->connect_ms, 5000);
-	assert_int_equal(s->response_ms, 60000);
+	assert_int_equal(s->pool->connect_ms, 5000);
+	assert_int_equal(s->pool->response_ms, 60000);
 	assert_int_equal(s->header_ms, 10000);
 	assert_int_equal(s->body_ms, 60000);
 	assert_int_equal(s->idle_ms, 75000);
-	assert_int_equal(s->upstream_idle_ms, 60000);
-	assert_int_equal(s->upstream_idle_max, 1024);
+	assert_int_equal(s->pool->upstream_idle_ms, 60000);
+	assert_int_equal(s->pool->upstream_idle_max, 1024);
 	assert_int_equal(s->max_head, 32768);
 	assert_int_equal(s->max_fields, 100);
 	assert_int_equal(s->max_body, 1 << 30);
@@ -108,6 +108,35 @@ static void test_values_of_gate_and_daemon(void **unused)
 	conf_free(c);
 }
 
+static void test_pools(void **unused)
+{
+	struct conf *c = load_text(
+		"service \"a\" { kind = l7 listen = { \"192.0.2.1:80\" } connect_timeout = 2s\n"
+		"backend \"b\" { address = \"10.0.0.1:80\" } }\n"
+		"pool \"app\" { response_timeout = 3s\n"
+		"backend \"b\" { address = \"10.0.0.1:80\" }\n"
+		"backend \"c\" { address = \"[fd00::1]:80\" weight = 7 } }\n");
+	const struct conf_pool *p;
+
+	(void)unused;
+	assert_non_null(c);
+	assert_int_equal(c->n_named_pools, 1);
+	assert_int_equal(c->n_pools, 2);
+	p = conf_pool_find(c, "app");
+	assert_ptr_equal(p, &c->pools[0]);
+	assert_int_equal(p->n_backends, 2);
+	assert_int_equal(p->backends[1].weight, 7);
+	assert_int_equal(p->connect_ms, 5000);
+	assert_int_equal(p->response_ms, 3000);
+	/* A service's own pool has its name, but not for others. */
+	assert_null(conf_pool_find(c, "a"));
+	p = c->services[0].pool;
+	assert_ptr_equal(p, &c->pools[1]);
+	assert_string_equal(p->name, "a");
+	assert_int_equal(p->connect_ms, 2000);
+	conf_free(c);
+}
+
 static void test_values_of_services(void **unused)
 {
 	struct conf *c = load_good(DATA "good-every-setting-most.conf");
@@ -124,17 +153,17 @@ static void test_values_of_services(void **unused)
 	assert_int_equal(l4->backends[0].endpoint.port, 0);
 	assert_int_equal(l7->kind, SLUICE_L7);
 	assert_int_equal(l7->index, 1);
-	assert_int_equal(l7->connect_ms, 3600000);
-	assert_int_equal(l7->response_ms, 86400000);
+	assert_int_equal(l7->pool->connect_ms, 3600000);
+	assert_int_equal(l7->pool->response_ms, 86400000);
 	assert_int_equal(l7->header_ms, 3600000);
 	assert_int_equal(l7->body_ms, 86400000);
 	assert_int_equal(l7->idle_ms, 86400000);
-	assert_int_equal(l7->upstream_idle_ms, 86400000);
-	assert_int_equal(l7->upstream_idle_max, 100000);
+	assert_int_equal(l7->pool->upstream_idle_ms, 86400000);
+	assert_int_equal(l7->pool->upstream_idle_max, 100000);
 	assert_int_equal(l7->max_head, 65536);
 	assert_int_equal(l7->max_fields, 256);
 	assert_int_equal(l7->max_body, 1ULL << 50);
-	assert_int_equal(l7->backends[0].endpoint.port, 65535);
+	assert_int_equal(l7->pool->backends[0].endpoint.port, 65535);
 	conf_free(c);
 }
 
@@ -145,7 +174,7 @@ static void test_quotes_hold_everything_but_themselves(void **unused)
 	(void)unused;
 	assert_string_equal(c->access_log, "/var/log/\"sluice\" ${x} \\n #1.log");
 	assert_string_equal(c->interfaces[2], "eth2");
-	assert_string_equal(c->services[0].backends[0].name, "b1");
+	assert_string_equal(c->services[0].pool->backends[0].name, "b1");
 	assert_int_equal(c->services[0].n_listens, 2);
 	conf_free(c);
 }
@@ -338,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_defaults_of_an_l7_service),
 		cmocka_unit_test(test_values_of_gate_and_daemon),
+		cmocka_unit_test(test_pools),
 		cmocka_unit_test(test_values_of_services),
 		cmocka_unit_test(test_quotes_hold_everything_but_themselves),
 		cmocka_unit_test(test_lines_are_where_things_stand),

@@ -173,16 +173,14 @@ static void check_names(struct reading *r, const char *what, struct mark *marks,
 	}
 }
 
-static void check_backends(struct reading *r, const struct conf_service *s)
+static void check_backends(struct reading *r, const struct conf_backend *backends, size_t n)
 {
-	struct mark *marks = marks_new(r, s->n_backends);
-	size_t n = s->n_backends;
+	struct mark *marks = marks_new(r, n);
 
 	if (!marks)
 		return;
 	for (size_t i = 0; i < n; i++)
-		marks[i] = (struct mark){s->backends[i].endpoint, s->backends[i].name,
-					 s->backends[i].line};
+		marks[i] = (struct mark){backends[i].endpoint, backends[i].name, backends[i].line};
 	check_names(r, "backend", marks, n);
 	qsort(marks, n, sizeof(*marks), by_endpoint);
 	for (size_t i = 1; i < n; i++) {
@@ -280,15 +278,15 @@ static struct mark *vips_sorted(struct reading *r, size_t *n)
 }
 
 /* Behind an l4 service it is enough to have the address: the tunnel ends there. */
-static const char *vip_name(const struct conf *c, const struct conf_service *s,
-			    const struct endpoint *backend, const struct mark *vips, size_t n)
+static const char *vip_name(const struct conf *c, uint32_t kind, const struct endpoint *backend,
+			    const struct mark *vips, size_t n)
 {
 	struct mark wanted = {.endpoint = *backend};
 	struct endpoint every_port = {backend->addr, 0};
 	const struct mark *vip;
 	const struct conf_slot *slot;
 
-	if (s->kind == SLUICE_L4) {
+	if (kind == SLUICE_L4) {
 		vip = bsearch(&wanted, vips, n, sizeof(*vips), by_address);
 		return vip ? vip->name : NULL;
 	}
@@ -298,36 +296,44 @@ static const char *vip_name(const struct conf *c, const struct conf_service *s,
 	return slot->listen ? slot->service->name : NULL;
 }
 
+static void check_loops_of(struct reading *r, const struct conf_backend *backends,
+			   unsigned n_backends, uint32_t kind, const struct mark *vips, size_t n)
+{
+	for (unsigned k = 0; k < n_backends; k++) {
+		const struct conf_backend *b = &backends[k];
+		const char *name = addr_is_any(&b->endpoint.addr)
+					   ? NULL
+					   : vip_name(r->conf, kind, &b->endpoint, vips, n);
+
+		if (name)
+			complain(r, b->line,
+				 "backend \"%s\" is a VIP of service \"%s\": a loop; write "
+				 "the server's own address",
+				 b->name, name);
+	}
+}
+
 static void check_loops(struct reading *r)
 {
+	const struct conf *c = r->conf;
 	size_t n;
 	struct mark *vips = vips_sorted(r, &n);
 
-	for (unsigned i = 0; vips && i < r->conf->n_services; i++) {
-		const struct conf_service *s = &r->conf->services[i];
-
-		for (unsigned k = 0; k < s->n_backends; k++) {
-			const struct conf_backend *b = &s->backends[k];
-			const char *name = addr_is_any(&b->endpoint.addr)
-						   ? NULL
-						   : vip_name(r->conf, s, &b->endpoint, vips, n);
-
-			if (name)
-				complain(r, b->line,
-					 "backend \"%s\" is a VIP of service \"%s\": a loop; write "
-					 "the server's own address",
-					 b->name, name);
-		}
-	}
+	for (unsigned i = 0; vips && i < c->n_services; i++)
+		check_loops_of(r, c->services[i].backends, c->services[i].n_backends, SLUICE_L4,
+			       vips, n);
+	for (unsigned i = 0; vips && i < c->n_pools; i++)
+		check_loops_of(r, c->pools[i].backends, c->pools[i].n_backends, SLUICE_L7, vips, n);
 	free(vips);
 }
 
 /* ---- all ------------------------------------------------------------------------------ */
 
-static void check_service_names(struct reading *r)
+static void check_section_names(struct reading *r)
 {
 	const struct conf *c = r->conf;
-	struct mark *marks = marks_new(r, c->n_services);
+	struct mark *marks =
+		marks_new(r, (size_t)c->n_services > c->n_pools ? c->n_services : c->n_pools);
 
 	if (!marks)
 		return;
@@ -336,6 +342,11 @@ static void check_service_names(struct reading *r)
 		marks[i].line = c->services[i].line;
 	}
 	check_names(r, "service", marks, c->n_services);
+	for (unsigned i = 0; i < c->n_named_pools; i++) {
+		marks[i].name = c->pools[i].name;
+		marks[i].line = c->pools[i].line;
+	}
+	check_names(r, "pool", marks, c->n_named_pools);
 	free(marks);
 }
 
@@ -346,17 +357,19 @@ void conf_check(struct reading *r)
 	check_vips(r);
 	if (r->oom)
 		return;
-	check_service_names(r);
+	check_section_names(r);
 	nat_check(r);
 	check_loops(r);
 	for (unsigned i = 0; i < r->conf->n_services; i++) {
 		const struct conf_service *s = &r->conf->services[i];
 
-		check_backends(r, s);
+		check_backends(r, s->backends, s->n_backends);
 		pins += check_pins(r, s);
-		backends += s->kind == SLUICE_L4 ? s->n_backends : 0;
+		backends += s->n_backends;
 		keys += s->n_listens * 2; /* with the VIP's own entry */
 	}
+	for (unsigned i = 0; i < r->conf->n_pools; i++)
+		check_backends(r, r->conf->pools[i].backends, r->conf->pools[i].n_backends);
 	if (backends >= SLUICE_MAX_BACKENDS)
 		complain(r, 1, "l4 services have %u backends; a gate holds %u", backends,
 			 SLUICE_MAX_BACKENDS - 1);

@@ -16,7 +16,7 @@
 
 #include "conf/words.h"
 
-#define MAX_OPTS 32 /* words of one section */
+#define MAX_OPTS 64 /* words of one section */
 #define MAX_NAME 32 /* longer words are not compared with what there is */
 
 struct clean {
@@ -214,8 +214,8 @@ static void stray_skip(struct clean *c, const struct word *word)
 		complain(c->r, word->line, "a comma stands between values only; remove it");
 	} else if (word->kind == '{') {
 		complain(c->r, word->line,
-			 "{ has no name before it; write gate {, daemon {, service \"NAME\" { or "
-			 "backend \"NAME\" {");
+			 "{ has no name before it; write gate {, daemon {, service \"NAME\" {, "
+			 "pool \"NAME\" { or backend \"NAME\" {");
 		braces_skip(c, word->line);
 	} else {
 		complain(c->r, word->line, "} closes nothing; remove it");
@@ -433,7 +433,7 @@ static const cfg_opt_t *unknown(struct clean *c, struct level *l, const struct w
 	else
 		complain(c->r, word->line, "%s has no \"%.*s\"; %s", section, SHOWN(word),
 			 l->up ? "sluice.conf(5) lists what it has"
-			       : "write gate, daemon or service");
+			       : "write gate, daemon, service or pool");
 	return NULL;
 }
 
@@ -512,7 +512,8 @@ char *text_clean(struct reading *r, const char *text, size_t len, size_t *clean_
 	for (unsigned i = 0; i < MAX_OPTS; i++)
 		any |= file.seen[i] != 0;
 	if (!any && r->mistakes == mistakes)
-		complain(r, 1, "there is nothing in this file; write gate, daemon or service");
+		complain(r, 1,
+			 "there is nothing in this file; write gate, daemon, service or pool");
 	fputc('\n', c.out);
 	if (fclose(c.out) != 0) {
 		free(clean);

@@ -19,32 +19,17 @@
 #include "base/addr.h"
 #include "base/arena.h"
 #include "conf/log_format.h"
+#include "conf/pool.h"
 #include "sluice/nat.h"
 
-#define CONF_MAX_BACKENDS 1024 /* of one service */
-#define CONF_MAX_THREADS  SLUICE_MAX_WORKERS
+#define CONF_MAX_THREADS SLUICE_MAX_WORKERS
 
 struct conf_slot;
 
 enum conf_mode { CONF_MODE_AUTO, CONF_MODE_NATIVE, CONF_MODE_GENERIC };
 
-struct conf_pin {
-	struct cidr net; /* sources that have this backend */
-	unsigned line;
-};
-
 struct conf_nat_source {
 	struct sluice_addr addr;
-	unsigned line;
-};
-
-struct conf_backend {
-	const char *name;         /* unique within its service */
-	struct endpoint endpoint; /* where it listens; l4: port 0 = the VIP's, always but by nat */
-	uint32_t weight;          /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
-	struct conf_pin *pins;    /* l4; each prefix once in a service */
-	unsigned n_pins;
-	uint32_t slot; /* among all that are checked, from 1; 0: it is not (health_page.h) */
 	unsigned line;
 };
 
@@ -69,10 +54,10 @@ struct conf_service {
 
 	struct conf_listen *listens;
 	unsigned n_listens;
-	struct conf_backend *backends;
-	unsigned n_backends;
 	struct conf_limit limit;
 
+	struct conf_backend *backends; /* l4 */
+	unsigned n_backends;
 	uint32_t ring_size;      /* l4: Maglev table size, a prime */
 	uint32_t forward;        /* l4: enum sluice_mode: how packets go to the backends */
 	uint32_t hash;           /* l4: enum sluice_hash: what of a flow chooses */
@@ -81,16 +66,13 @@ struct conf_service {
 	uint32_t udp_timeout_ms; /* l4: silence after which a UDP flow is a new one: 30s */
 
 	/* l7. Each limit has a default that suits a public site. */
-	uint32_t connect_ms;        /* to reach a backend: 5s */
-	uint32_t response_ms;       /* from the whole request sent to the response head: 60s */
-	uint32_t header_ms;         /* for a client to send a request head: 10s */
-	uint32_t body_ms;           /* the longest silence within a body, either side: 60s */
-	uint32_t idle_ms;           /* a kept-alive client connection without a request: 75s */
-	uint32_t upstream_idle_ms;  /* a pooled upstream connection: 60s */
-	uint32_t upstream_idle_max; /* pooled connections per backend and thread: 1024 */
-	uint32_t max_head;          /* bytes of a request or response head: 32k, at most 64k */
-	uint32_t max_fields;        /* header fields of a message: 100, at most 256 */
-	uint64_t max_body;          /* bytes of a request body: 1g; 0 = no limit */
+	const struct conf_pool *pool; /* its own backends; NULL: l4 */
+	uint32_t header_ms;           /* for a client to send a request head: 10s */
+	uint32_t body_ms;             /* the longest silence within a body, either side: 60s */
+	uint32_t idle_ms;             /* a kept-alive client connection without a request: 75s */
+	uint32_t max_head;            /* bytes of a request or response head: 32k, at most 64k */
+	uint32_t max_fields;          /* header fields of a message: 100, at most 256 */
+	uint64_t max_body;            /* bytes of a request body: 1g; 0 = no limit */
 	unsigned line;
 };
 
@@ -123,6 +105,9 @@ struct conf {
 	struct log_format access_format;
 	const char *hop_name; /* pseudonym in Via: "sluice" */
 
+	/* The named ones, in the order of the file, and behind them those of l7 services. */
+	struct conf_pool *pools;
+	unsigned n_pools, n_named_pools;
 	struct conf_service *services;
 	unsigned n_services;
 

@@ -48,6 +48,11 @@ static cfg_opt_t limit_opts[] = {
 	ONE("packets"),        ONE("connections"),    ONE("burst"),
 	ONE("source_prefix4"), ONE("source_prefix6"), CFG_END(),
 };
+/* A named pool has these, and an l7 service for its own one. */
+#define POOL_OPTS                                                                                  \
+	ONE("connect_timeout"), ONE("response_timeout"), ONE("upstream_idle_timeout"),             \
+		ONE("upstream_idle_max"), CFG_SEC("backend", backend_opts, CFGF_MULTI)
+static cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};
 static cfg_opt_t service_opts[] = {
 	ONE(GRAMMAR_NAME),
 	ONE("kind"),
@@ -59,24 +64,21 @@ static cfg_opt_t service_opts[] = {
 	ONE("udp_timeout"),
 	ONE("ring_size"),
 	ONE("previous_table"),
-	ONE("connect_timeout"),
-	ONE("response_timeout"),
 	ONE("header_timeout"),
 	ONE("body_timeout"),
 	ONE("idle_timeout"),
-	ONE("upstream_idle_timeout"),
-	ONE("upstream_idle_max"),
 	ONE("max_head"),
 	ONE("max_fields"),
 	ONE("max_body"),
 	CFG_SEC("limit", limit_opts, CFGF_NODEFAULT),
-	CFG_SEC("backend", backend_opts, CFGF_MULTI),
+	POOL_OPTS,
 	CFG_END(),
 };
 cfg_opt_t grammar[] = {
 	CFG_SEC("gate", gate_opts, CFGF_NODEFAULT),
 	CFG_SEC("daemon", daemon_opts, CFGF_NODEFAULT),
 	CFG_SEC("service", service_opts, CFGF_MULTI),
+	CFG_SEC("pool", pool_opts, CFGF_MULTI),
 	CFG_END(),
 };
 

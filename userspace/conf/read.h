@@ -95,9 +95,42 @@ const char *setting_format(enum setting_kind kind, uint64_t n, char buf[SETTING_
 void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned service_kind,
 		   void *base);
 
+/* Complains about each setting of `section` that stands in an l4 service. */
+void settings_refuse(struct reading *r, const char *section, cfg_t *l4);
+
 /* ---- sections.c ----------------------------------------------------------------------- */
 
 void sections_read(struct reading *r, cfg_t *file);
+
+/* What the readers of single sections share. Memory is the snapshot's; NULL sets r->oom. */
+void *reading_alloc(struct reading *r, size_t count, size_t size);
+const char *text_keep(struct reading *r, const char *text);
+struct value *value_at(cfg_t *sec, const char *name, unsigned i);
+/* How many values a list has; more than most are a mistake, and left out. */
+unsigned values_count(struct reading *r, cfg_t *sec, const char *name, unsigned most);
+/* The name of a section. Without one, that has been complained about. */
+const char *name_read(struct reading *r, cfg_t *sec, const char *what, unsigned *line);
+
+/* ---- backend.c ------------------------------------------------------------------------ */
+
+/* Whose backends are read. */
+struct backends_of {
+	const char *what, *name; /* service "shop" */
+	unsigned line;
+	uint32_t kind, forward; /* as in conf_service; a pool is of kind l7 */
+};
+
+/* All backends of a section, complaining about none and about too many. Returns how many. */
+unsigned backends_read(struct reading *r, cfg_t *sec, const struct backends_of *of,
+		       struct conf_backend **backends);
+
+/* ---- pool.c --------------------------------------------------------------------------- */
+
+/* All named pools, with room behind them for those of n services. */
+void pools_read(struct reading *r, cfg_t *file, unsigned n_services);
+/* An l7 service's own one. */
+const struct conf_pool *pool_of_service(struct reading *r, cfg_t *sec,
+					const struct conf_service *s);
 
 /* ---- access.c ------------------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns: from the values of gate, daemon, service and backend to the snapshot, and what each
- * value must be. Excludes: single numbers (settings.c), rules between settings (check.c).
+ * Owns: from the values of gate, daemon and service to the snapshot, and what each value must
+ * be. Excludes: pools and backends (pool.c, backend.c), single numbers (settings.c), rules
+ * between settings (check.c).
  */
 #include <net/if.h>
 #include <netinet/in.h>
@@ -16,7 +17,7 @@
 
 #define INTERFACES_MAX 64 /* a gate on each; each is compared with each */
 
-static void *reading_alloc(struct reading *r, size_t count, size_t size)
+void *reading_alloc(struct reading *r, size_t count, size_t size)
 {
 	void *p = arena_alloc(&r->conf->arena, count, size);
 
@@ -25,7 +26,7 @@ static void *reading_alloc(struct reading *r, size_t count, size_t size)
 	return p;
 }
 
-static const char *text_keep(struct reading *r, const char *text)
+const char *text_keep(struct reading *r, const char *text)
 {
 	char *copy = arena_strdup(&r->conf->arena, text);
 
@@ -34,13 +35,12 @@ static const char *text_keep(struct reading *r, const char *text)
 	return copy;
 }
 
-static struct value *value_at(cfg_t *sec, const char *name, unsigned i)
+struct value *value_at(cfg_t *sec, const char *name, unsigned i)
 {
 	return cfg_getnptr(sec, name, i);
 }
 
-/* How many values a list has; more than most are a mistake, and left out. */
-static unsigned values_count(struct reading *r, cfg_t *sec, const char *name, unsigned most)
+unsigned values_count(struct reading *r, cfg_t *sec, const char *name, unsigned most)
 {
 	unsigned n = cfg_size(sec, name);
 
@@ -194,8 +194,7 @@ static void daemon_read(struct reading *r, cfg_t *sec)
 
 /* ---- services ------------------------------------------------------------------------- */
 
-/* The name of a service or a backend. Without one, that has been complained about. */
-static const char *name_read(struct reading *r, cfg_t *sec, const char *what, unsigned *line)
+const char *name_read(struct reading *r, cfg_t *sec, const char *what, unsigned *line)
 {
 	struct value *v = value_of(sec, GRAMMAR_NAME);
 
@@ -344,110 +343,6 @@ static void ring_check(struct reading *r, const struct value *v, const struct co
 			 size, s->n_backends, 100 * s->n_backends, MAGLEV_MAX_SIZE);
 }
 
-/* ---- backends ------------------------------------------------------------------------- */
-
-/* What cannot be an address stays zero, as "every address": check.c passes it over. */
-static void address_read(struct reading *r, const struct value *v, const struct conf_service *s,
-			 struct endpoint *to)
-{
-	uint32_t kind = s->kind;
-	char text[ENDPOINT_TEXT];
-	struct endpoint ep;
-
-	if (!endpoint_parse_default(&ep, v->text, 0) || addr_is_any(&ep.addr)) {
-		complain(r, v->line,
-			 "address: \"%s\" is not an address; write %s (names are not resolved)",
-			 v->text,
-			 kind == SLUICE_L4 ? "\"10.0.0.11\" or \"fd00::11\""
-					   : "\"10.0.0.11:8080\" or \"[fd00::11]:8080\"");
-		return;
-	}
-	if (kind == SLUICE_L4 && ep.port != 0 && s->forward != SLUICE_MODE_nat) {
-		complain(r, v->line,
-			 "address: an l4 backend takes the VIP's own port; remove the \":%u\", or "
-			 "write forward = nat",
-			 ep.port);
-		ep.port = 0;
-	} else if (kind == SLUICE_L7 && ep.port == 0) {
-		ep.port = 80;
-		complain(r, v->line,
-			 "address: an l7 backend needs its port; write \"%s\", or whichever it "
-			 "listens on",
-			 endpoint_format(&ep, text));
-		return;
-	}
-	*to = ep;
-}
-
-static bool pin_parse(struct reading *r, const struct value *v, struct cidr *net)
-{
-	char text[ADDR_TEXT + 4];
-	bool host_bits;
-
-	if (cidr_parse(net, v->text, &host_bits))
-		return true;
-	if (!host_bits) {
-		complain(r, v->line,
-			 "pin: \"%s\" is not a prefix; write one like \"10.1.0.0/16\" or "
-			 "\"2001:db8::/32\"",
-			 v->text);
-		return false;
-	}
-	cidr_mask(net);
-	complain(r, v->line, "pin: \"%s\" has bits set beyond its prefix; write \"%s\"", v->text,
-		 cidr_format(net, text));
-	return false;
-}
-
-static void pins_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_backend *b)
-{
-	unsigned n = values_count(r, sec, "pin", SLUICE_MAX_PINS);
-
-	if (n && kind == SLUICE_L7) {
-		complain(r, value_at(sec, "pin", 0)->line,
-			 "pin means nothing to a backend of an l7 service; remove it");
-		return;
-	}
-	b->pins = n ? reading_alloc(r, n, sizeof(*b->pins)) : NULL;
-	for (unsigned i = 0; b->pins && i < n; i++) {
-		struct value *v = value_at(sec, "pin", i);
-
-		b->pins[b->n_pins].line = v->line;
-		b->n_pins += pin_parse(r, v, &b->pins[b->n_pins].net);
-	}
-}
-
-static void backend_read(struct reading *r, cfg_t *sec, const struct conf_service *s,
-			 struct conf_backend *b)
-{
-	struct value *address = value_of(sec, "address");
-
-	b->name = name_read(r, sec, "backend", &b->line);
-	settings_read(r, "backend", sec, 0, b);
-	pins_read(r, sec, s->kind, b);
-	if (address)
-		address_read(r, address, s, &b->endpoint);
-	else
-		complain(r, b->line, "backend \"%s\" has no address; write address = \"...\"",
-			 b->name);
-}
-
-static void backends_read(struct reading *r, cfg_t *sec, struct conf_service *s)
-{
-	unsigned n = cfg_size(sec, "backend");
-
-	if (n == 0)
-		complain(r, s->line,
-			 "service \"%s\" has no backend; write backend \"NAME\" { address = ... }",
-			 s->name);
-	if (n > CONF_MAX_BACKENDS)
-		complain(r, s->line, "service \"%s\" has %u backends; write at most %u", s->name, n,
-			 CONF_MAX_BACKENDS);
-	s->backends = reading_alloc(r, n, sizeof(*s->backends));
-	for (unsigned i = 0; s->backends && i < n; i++)
-		backend_read(r, cfg_getnsec(sec, "backend", i), s, &s->backends[s->n_backends++]);
-}
-
 static bool limits_something(const struct value *v)
 {
 	return v && strcmp(v->text, "0") != 0;
@@ -477,13 +372,24 @@ static void limit_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 
 static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 {
+	struct backends_of of = {.what = "service"};
+
 	s->name = name_read(r, sec, "service", &s->line);
 	kind_read(r, value_of(sec, "kind"), s);
 	way_read(r, sec, s);
 	settings_read(r, "service", sec, s->kind, s);
+	if (s->kind == SLUICE_L4)
+		settings_refuse(r, "pool", sec);
 	listens_read(r, sec, s);
 	limit_read(r, cfg_size(sec, "limit") ? cfg_getsec(sec, "limit") : NULL, s);
-	backends_read(r, sec, s);
+	of.name = s->name;
+	of.line = s->line;
+	of.kind = s->kind;
+	of.forward = s->forward;
+	if (s->kind == SLUICE_L4)
+		s->n_backends = backends_read(r, sec, &of, &s->backends);
+	else
+		s->pool = pool_of_service(r, sec, s);
 	ring_check(r, value_of(sec, "ring_size"), s);
 }
 
@@ -497,6 +403,7 @@ void sections_read(struct reading *r, cfg_t *file)
 	if (n >= SLUICE_MAX_SERVICES)
 		complain(r, 1, "there are %u services; a gate holds %u", n,
 			 SLUICE_MAX_SERVICES - 1);
+	pools_read(r, file, n);
 	c->services = reading_alloc(r, n, sizeof(*c->services));
 	for (unsigned i = 0; c->services && !r->oom && i < n; i++) {
 		c->services[i].index = i;

@@ -21,6 +21,7 @@
 #define DAEMON(name, kind, ...) ROW("daemon", name, kind, 0, struct conf, __VA_ARGS__)
 #define L4(name, kind, ...)     ROW("service", name, kind, SLUICE_L4, struct conf_service, __VA_ARGS__)
 #define LIMIT(name, kind, ...)  ROW("limit", name, kind, 0, struct conf_limit, __VA_ARGS__)
+#define POOL(name, kind, ...)   ROW("pool", name, kind, 0, struct conf_pool, __VA_ARGS__)
 #define L7(name, kind, ...)     ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
 #define MS                      SETTING_MS
 #define BYTES                   SETTING_BYTES
@@ -42,16 +43,17 @@ const struct setting settings[] = {
 	L4("ring_size", COUNT, ring_size, SLUICE_RING_SIZE, 3, MAGLEV_MAX_SIZE),
 	L4("previous_table", MS, previous_ms, 600000, 0, 24 * HOUR),
 	L4("udp_timeout", MS, udp_timeout_ms, 30000, 1000, HOUR),
-	L7("connect_timeout", MS, connect_ms, 5000, 1, HOUR),
-	L7("response_timeout", MS, response_ms, 60000, 1, 24 * HOUR),
 	L7("header_timeout", MS, header_ms, 10000, 1, HOUR),
 	L7("body_timeout", MS, body_ms, 60000, 1, 24 * HOUR),
 	L7("idle_timeout", MS, idle_ms, 75000, 1, 24 * HOUR),
-	L7("upstream_idle_timeout", MS, upstream_idle_ms, 60000, 1, 24 * HOUR),
-	L7("upstream_idle_max", COUNT, upstream_idle_max, 1024, 0, 100000),
 	L7("max_head", BYTES, max_head, 32768, 1024, 65536),
 	L7("max_fields", COUNT, max_fields, 100, 1, 256),
 	L7("max_body", BYTES, max_body, 1ULL << 30, 0, 1ULL << 50),
+
+	POOL("connect_timeout", MS, connect_ms, 5000, 1, HOUR),
+	POOL("response_timeout", MS, response_ms, 60000, 1, 24 * HOUR),
+	POOL("upstream_idle_timeout", MS, upstream_idle_ms, 60000, 1, 24 * HOUR),
+	POOL("upstream_idle_max", COUNT, upstream_idle_max, 1024, 0, 100000),
 
 	LIMIT("packets", COUNT, packets, 0, 0, 10000000),
 	LIMIT("connections", COUNT, connections, 0, 0, 10000000),
@@ -164,5 +166,18 @@ void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned
 			v = NULL;
 		}
 		setting_read(r, s, v, base);
+	}
+}
+
+void settings_refuse(struct reading *r, const char *section, cfg_t *l4)
+{
+	for (unsigned i = 0; i < n_settings; i++) {
+		struct value *v = strcmp(settings[i].section, section) == 0
+					  ? value_of(l4, settings[i].name)
+					  : NULL;
+
+		if (v)
+			complain(r, v->line, "%s means nothing to an l4 service; remove it",
+				 settings[i].name);
 	}
 }

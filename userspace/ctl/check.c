@@ -17,6 +17,8 @@ static void print_counts(const struct conf *c)
 		n[c->services[i].kind]++;
 		backends += c->services[i].n_backends;
 	}
+	for (unsigned i = 0; i < c->n_pools; i++)
+		backends += c->pools[i].n_backends;
 	printf("%s: %u services (%u l4, %u l7), %u backends, %u interfaces, tunnels from %u "
 	       "balancers: ok\n",
 	       c->path, c->n_services, n[SLUICE_L4], n[SLUICE_L7], backends, c->n_interfaces,

@@ -59,11 +59,11 @@ static rlim_t files_wanted(const struct conf *c, unsigned threads)
 	for (unsigned i = 0; i < c->n_services; i++) {
 		const struct conf_service *s = &c->services[i];
 
-		if (s->kind != SLUICE_L7)
-			continue;
-		pooled += (uint64_t)s->n_backends * s->upstream_idle_max;
-		sockets += s->n_listens;
+		if (s->kind == SLUICE_L7)
+			sockets += s->n_listens;
 	}
+	for (unsigned i = 0; i < c->n_pools; i++)
+		pooled += (uint64_t)c->pools[i].n_backends * c->pools[i].upstream_idle_max;
 	if (pooled > c->max_connections)
 		pooled = c->max_connections;
 	return threads * (2ULL * c->max_connections + pooled + sockets + 16) + 64;

@@ -71,14 +71,14 @@ static enum go choose(struct client *c)
 	struct backend *b = NULL;
 
 	if (c->n_tried < REQUEST_TRIES)
-		b = upstream_choose(&c->owner->upstreams, c->service, c->tried, c->n_tried);
+		b = upstream_choose(&c->owner->upstreams, c->pool, c->tried, c->n_tried);
 	if (!b)
 		return none_left(c);
 	c->tried[c->n_tried++] = c->backend = b;
 	c->connect_ms = t->now_ms;
 	c->upstream = upstream_get(b, c, c->fresh);
 	if (c->upstream) {
-		wheel_set(&t->wheel, &c->timer, t->now_ms + c->service->connect_ms);
+		wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->connect_ms);
 		return GO;
 	}
 	if (own_limit(errno))
@@ -160,7 +160,7 @@ static enum go send_request(struct client *c)
 	case RELAY_DONE:
 		c->up_done = true;
 		if (!c->answering)
-			wheel_set(&t->wheel, &c->timer, t->now_ms + c->service->response_ms);
+			wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->response_ms);
 		return GO;
 	case RELAY_WAIT:
 		return GO;

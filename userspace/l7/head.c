@@ -98,6 +98,7 @@ static enum go request_begin(struct client *c, uint32_t len)
 
 	head_note(c, h);
 	c->scanned = 0;
+	c->pool = c->service->pool;
 	c->method = h->method;
 	c->minor = h->minor;
 	c->close = !h->keep_alive;

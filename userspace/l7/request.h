@@ -68,6 +68,7 @@ struct client {
 	bool fresh;     /* no pooled connection: one has failed already */
 	bool keep_upstream;
 	uint8_t retries, n_tried, n_interim;
+	const struct conf_pool *pool;
 	struct backend *tried[REQUEST_TRIES];
 	struct upstream *upstream;
 	struct relay up, down;

@@ -18,19 +18,19 @@ int upstreams_init(struct upstreams *us, struct thread *thread, void (*ready)(st
 
 	us->thread = thread;
 	us->ready = ready;
-	us->services = calloc(conf->n_services ? conf->n_services : 1, sizeof(us->services[0]));
-	if (!us->services)
+	us->pools = calloc(conf->n_pools ? conf->n_pools : 1, sizeof(us->pools[0]));
+	if (!us->pools)
 		return -ENOMEM;
-	for (unsigned i = 0; i < conf->n_services; i++) {
-		const struct conf_service *s = &conf->services[i];
+	for (unsigned i = 0; i < conf->n_pools; i++) {
+		const struct conf_pool *p = &conf->pools[i];
 
-		us->services[i] = calloc(s->n_backends ? s->n_backends : 1, sizeof(struct backend));
-		if (!us->services[i])
+		us->pools[i] = calloc(p->n_backends ? p->n_backends : 1, sizeof(struct backend));
+		if (!us->pools[i])
 			return -ENOMEM;
-		for (unsigned b = 0; b < s->n_backends; b++) {
-			us->services[i][b] = (struct backend){
-				.conf = &s->backends[b], .service = s, .owner = us};
-			TAILQ_INIT(&us->services[i][b].pooled);
+		for (unsigned b = 0; b < p->n_backends; b++) {
+			us->pools[i][b] =
+				(struct backend){.conf = &p->backends[b], .pool = p, .owner = us};
+			TAILQ_INIT(&us->pools[i][b].pooled);
 		}
 	}
 	return 0;
@@ -48,18 +48,18 @@ void upstreams_flush(struct upstreams *us)
 {
 	const struct conf *conf = us->thread->conf;
 
-	for (unsigned i = 0; us->services && i < conf->n_services; i++)
-		for (unsigned b = 0; us->services[i] && b < conf->services[i].n_backends; b++)
-			backend_flush(&us->services[i][b]);
+	for (unsigned i = 0; us->pools && i < conf->n_pools; i++)
+		for (unsigned b = 0; us->pools[i] && b < conf->pools[i].n_backends; b++)
+			backend_flush(&us->pools[i][b]);
 }
 
 void upstreams_fini(struct upstreams *us)
 {
 	upstreams_flush(us);
-	for (unsigned i = 0; us->services && i < us->thread->conf->n_services; i++)
-		free(us->services[i]);
-	free(us->services);
-	us->services = NULL;
+	for (unsigned i = 0; us->pools && i < us->thread->conf->n_pools; i++)
+		free(us->pools[i]);
+	free(us->pools);
+	us->pools = NULL;
 }
 
 /* ---- which backend -------------------------------------------------------------------- */
@@ -74,13 +74,13 @@ static bool was_tried(const struct backend *b, struct backend *const tried[], un
 
 /* Each backend gains its weight in credit, the richest is chosen and pays what all gained:
  * weights 5 1 1 give a a b a c a a, not a a a a a b c. */
-static struct backend *choose(struct upstreams *us, const struct conf_service *s,
+static struct backend *choose(struct upstreams *us, const struct conf_pool *p,
 			      struct backend *const tried[], unsigned n_tried, bool resting)
 {
-	struct backend *all = us->services[s->index], *best = NULL;
+	struct backend *all = us->pools[p->index], *best = NULL;
 	int64_t gained = 0;
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
+	for (unsigned i = 0; i < p->n_backends; i++) {
 		struct backend *b = &all[i];
 
 		if (b->conf->weight == 0 || was_tried(b, tried, n_tried) ||
@@ -97,12 +97,12 @@ static struct backend *choose(struct upstreams *us, const struct conf_service *s
 	return best;
 }
 
-struct backend *upstream_choose(struct upstreams *us, const struct conf_service *service,
+struct backend *upstream_choose(struct upstreams *us, const struct conf_pool *pool,
 				struct backend *const tried[], unsigned n_tried)
 {
-	struct backend *b = choose(us, service, tried, n_tried, false);
+	struct backend *b = choose(us, pool, tried, n_tried, false);
 
-	return b ? b : choose(us, service, tried, n_tried, true);
+	return b ? b : choose(us, pool, tried, n_tried, true);
 }
 
 void upstream_rest(struct backend *b)
@@ -196,7 +196,7 @@ void upstream_put(struct upstream *u)
 	struct thread *t = b->owner->thread;
 
 	assert(buf_len(&u->link.in) == 0);
-	if (b->n_pooled >= b->service->upstream_idle_max ||
+	if (b->n_pooled >= b->pool->upstream_idle_max ||
 	    b->owner->n_pooled >= t->conf->max_connections || t->draining) {
 		upstream_close(u);
 		return;
@@ -207,7 +207,7 @@ void upstream_put(struct upstream *u)
 	TAILQ_INSERT_HEAD(&b->pooled, u, entry);
 	b->n_pooled++;
 	b->owner->n_pooled++;
-	wheel_set(&t->wheel, &u->timer, t->now_ms + b->service->upstream_idle_ms);
+	wheel_set(&t->wheel, &u->timer, t->now_ms + b->pool->upstream_idle_ms);
 }
 
 void upstream_close(struct upstream *u)

@@ -26,7 +26,7 @@ struct upstream {
 
 struct backend {
 	const struct conf_backend *conf;
-	const struct conf_service *service;
+	const struct conf_pool *pool;
 	struct upstreams *owner;
 	TAILQ_HEAD(, upstream) pooled;
 	uint32_t n_pooled;
@@ -37,7 +37,7 @@ struct backend {
 struct upstreams {
 	struct thread *thread;
 	uint32_t n_pooled;                 /* of all backends; at most conf->max_connections */
-	struct backend **services;         /* [service index][backend index] */
+	struct backend **pools;            /* [pool index][backend index] */
 	void (*ready)(struct upstream *u); /* a connection in use has an event */
 };
 
@@ -53,7 +53,7 @@ void upstreams_flush(struct upstreams *us);
  * are down, and those in tried[0..n_tried); those that rest only if there is no other. NULL if none
  * is left.
  */
-struct backend *upstream_choose(struct upstreams *us, const struct conf_service *service,
+struct backend *upstream_choose(struct upstreams *us, const struct conf_pool *pool,
 				struct backend *const tried[], unsigned n_tried);
 
 /* A pooled connection (unless fresh), or a new one that is being made. NULL with errno. */

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: from the values of a backend to the snapshot, behind services of both kinds and in
+ * pools. Excludes: rules between backends (check.c).
+ */
+#include <string.h>
+
+#include "conf/read.h"
+
+/* What cannot be an address stays zero, as "every address": check.c passes it over. */
+static void address_read(struct reading *r, const struct value *v, const struct backends_of *of,
+			 struct endpoint *to)
+{
+	uint32_t kind = of->kind;
+	char text[ENDPOINT_TEXT];
+	struct endpoint ep;
+
+	if (!endpoint_parse_default(&ep, v->text, 0) || addr_is_any(&ep.addr)) {
+		complain(r, v->line,
+			 "address: \"%s\" is not an address; write %s (names are not resolved)",
+			 v->text,
+			 kind == SLUICE_L4 ? "\"10.0.0.11\" or \"fd00::11\""
+					   : "\"10.0.0.11:8080\" or \"[fd00::11]:8080\"");
+		return;
+	}
+	if (kind == SLUICE_L4 && ep.port != 0 && of->forward != SLUICE_MODE_nat) {
+		complain(r, v->line,
+			 "address: an l4 backend takes the VIP's own port; remove the \":%u\", or "
+			 "write forward = nat",
+			 ep.port);
+		ep.port = 0;
+	} else if (kind == SLUICE_L7 && ep.port == 0) {
+		ep.port = 80;
+		complain(r, v->line,
+			 "address: an l7 backend needs its port; write \"%s\", or whichever it "
+			 "listens on",
+			 endpoint_format(&ep, text));
+		return;
+	}
+	*to = ep;
+}
+
+static bool pin_parse(struct reading *r, const struct value *v, struct cidr *net)
+{
+	char text[ADDR_TEXT + 4];
+	bool host_bits;
+
+	if (cidr_parse(net, v->text, &host_bits))
+		return true;
+	if (!host_bits) {
+		complain(r, v->line,
+			 "pin: \"%s\" is not a prefix; write one like \"10.1.0.0/16\" or "
+			 "\"2001:db8::/32\"",
+			 v->text);
+		return false;
+	}
+	cidr_mask(net);
+	complain(r, v->line, "pin: \"%s\" has bits set beyond its prefix; write \"%s\"", v->text,
+		 cidr_format(net, text));
+	return false;
+}
+
+static void pins_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_backend *b)
+{
+	unsigned n = values_count(r, sec, "pin", SLUICE_MAX_PINS);
+
+	if (n && kind == SLUICE_L7) {
+		complain(r, value_at(sec, "pin", 0)->line,
+			 "pin means nothing to a backend of an l7 service; remove it");
+		return;
+	}
+	b->pins = n ? reading_alloc(r, n, sizeof(*b->pins)) : NULL;
+	for (unsigned i = 0; b->pins && i < n; i++) {
+		struct value *v = value_at(sec, "pin", i);
+
+		b->pins[b->n_pins].line = v->line;
+		b->n_pins += pin_parse(r, v, &b->pins[b->n_pins].net);
+	}
+}
+
+static void backend_read(struct reading *r, cfg_t *sec, const struct backends_of *of,
+			 struct conf_backend *b)
+{
+	struct value *address = value_of(sec, "address");
+
+	b->name = name_read(r, sec, "backend", &b->line);
+	settings_read(r, "backend", sec, 0, b);
+	pins_read(r, sec, of->kind, b);
+	if (address)
+		address_read(r, address, of, &b->endpoint);
+	else
+		complain(r, b->line, "backend \"%s\" has no address; write address = \"...\"",
+			 b->name);
+}
+
+unsigned backends_read(struct reading *r, cfg_t *sec, const struct backends_of *of,
+		       struct conf_backend **backends)
+{
+	unsigned n = cfg_size(sec, "backend");
+
+	if (n == 0)
+		complain(r, of->line,
+			 "%s \"%s\" has no backend; write backend \"NAME\" { address = ... }",
+			 of->what, of->name);
+	if (n > CONF_MAX_BACKENDS)
+		complain(r, of->line, "%s \"%s\" has %u backends; write at most %u", of->what,
+			 of->name, n, CONF_MAX_BACKENDS);
+	*backends = reading_alloc(r, n, sizeof(**backends));
+	for (unsigned i = 0; *backends && i < n; i++)
+		backend_read(r, cfg_getnsec(sec, "backend", i), of, &(*backends)[i]);
+	return *backends ? n : 0;
+}
