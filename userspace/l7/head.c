@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "base/target.h"
 #include "l7/forward_head.h"
 
 static void set_idle(struct client *c, bool idle)
@@ -91,10 +92,24 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 	return true;
 }
 
+/* The target gets its one spelling, for rules and backends alike; *status says what else is to
+ * be answered. */
+static bool target_settle(struct thread *t, struct http1_head *h, unsigned *status)
+{
+	if (h->method == HTTP1_M_CONNECT)
+		return true;
+	*status = 503;
+	if (!buf_reserve(&t->pool, &t->target, (uint32_t)TARGET_ROOM(h->path.len)))
+		return false;
+	*status = 400;
+	return target_normalise(&h->path, h->path, true, t->target.data);
+}
+
 static enum go request_begin(struct client *c, uint32_t len)
 {
 	static const struct span allow = SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
-	const struct http1_head *h = &thread_of(c)->head;
+	struct http1_head *h = &thread_of(c)->head;
+	unsigned status;
 
 	head_note(c, h);
 	c->scanned = 0;
@@ -109,6 +124,10 @@ static enum go request_begin(struct client *c, uint32_t len)
 		buf_consume(&c->link.in, len);
 		c->reason = ACCESS_refused;
 		return answer_own(c, 405, false, allow);
+	}
+	if (!target_settle(thread_of(c), h, &status)) {
+		buf_consume(&c->link.in, len);
+		return answer_fail(c, status, status == 400 ? ACCESS_refused : ACCESS_no_memory);
 	}
 	if (c->service->max_body && h->body == HTTP1_BODY_LENGTH &&
 	    h->content_length > c->service->max_body) {

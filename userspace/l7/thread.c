@@ -25,6 +25,7 @@ int thread_init(struct thread *t, const struct conf *conf, int access_log)
 void thread_fini(struct thread *t)
 {
 	access_fini(&t->access);
+	buf_release(&t->pool, &t->target);
 	buf_pool_fini(&t->pool);
 	if (t->base)
 		event_base_free(t->base);

@@ -29,6 +29,7 @@ struct thread {
 	struct wheel wheel;
 	struct access access;
 	struct http1_head head; /* the last one parsed; for the caller of the parser alone */
+	struct buf target;      /* its target, where that had to be written anew */
 	uint64_t now_ms;        /* CLOCK_MONOTONIC_COARSE, as of this turn of the loop */
 	long date_second;
 	char date[THREAD_DATE];
