@@ -10,6 +10,7 @@
 #include "sluice/filter.h"
 #include "sluice/flow_hash.h"
 
+#include "mask.h"
 #include "parse.h"
 
 /* False: for sure not a VIP. */
@@ -110,27 +111,6 @@ static __always_inline struct sluice_conns *conn_bucket(const struct packet *p, 
 #define PLACE_CLOSED (1ULL << 17) /* the age is below */
 #define PLACE_EMPTY  (1ULL << 18)
 #define PLACE_OWN    (1ULL << 19)
-
-/* All ones if a's top bit is set, else 0. Without the barriers the compiler sees what it is for,
- * and makes a branch of it. */
-static __always_inline __u64 mask_top(__u64 a)
-{
-	asm volatile("" : "+r"(a));
-	a = (__u64)((__s64)a >> 63);
-	asm volatile("" : "+r"(a));
-	return a;
-}
-
-/* All ones if a < b; neither has its top bit set. */
-static __always_inline __u64 mask_less(__u64 a, __u64 b)
-{
-	return mask_top(a - b);
-}
-
-static __always_inline __u64 mask_zero(__u64 a)
-{
-	return mask_top(~(a | -a));
-}
 
 static __always_inline __u64 conn_score(__u64 hash, const struct sluice_conn *c, __u16 now)
 {
@@ -247,7 +227,9 @@ static __always_inline bool conn_take(struct packet *p, struct sluice_conn *conn
 		p->conn_stale = 1;
 		return false;
 	}
-	if (renewed != word) {
+	/* An ICMP error is of somebody on the way: it says nothing of whether the client is there.
+	 */
+	if (renewed != word && !p->quoted) {
 		__u32 idle_ms = sluice_conn_idle_ms(word, (__u16)renewed, conn_step_ms);
 
 		if (sluice_conn_expired(word, idle_ms, to->udp_timeout_ms)) {

@@ -12,9 +12,11 @@
 #define BPF_FORWARD_H
 
 #include <linux/udp.h>
+#include <bpf/bpf_core_read.h>
 
 #include "csum.h"
 #include "guard.h"
+#include "size.h"
 
 #define AF_INET     2
 #define AF_INET6    10
@@ -22,6 +24,7 @@
 #define HOP_JIFFIES 250 /* a quarter of a second to two and a half, by the kernel's HZ */
 
 #define OUTER_TTL   64
+#define MTU_UNTOLD  1280 /* where the kernel does not tell it: what fits for sure */
 #define ECN_MASK    0x03
 #define ECN_CE      0x03
 #define ECN_ECT0    0x02
@@ -203,6 +206,40 @@ static __always_inline __u32 route_take(struct packet *p, __u32 outer, bool fram
 	return l2_len;
 }
 
+/* Linux 5.12 and later: before, the way's MTU is not known from struct bpf_fib_lookup. */
+struct bpf_fib_lookup___told {
+	__u16 mtu_result;
+} __attribute__((preserve_access_index));
+
+/* What packets to the hop may have. */
+static __always_inline __u32 hop_mtu(const struct sluice_hop *hop)
+{
+	return bpf_core_field_exists(((struct bpf_fib_lookup___told *)0)->mtu_result) ? hop->mtu
+										      : MTU_UNTOLD;
+}
+
+/* What segments of the packet's connection may hold, where the way takes packets of mtu bytes. */
+static __always_inline __u32 mss_most(const struct packet *p, __u32 mtu)
+{
+	__u32 headers = p->v6 ? sizeof(struct ipv6hdr) + 20 : sizeof(struct iphdr) + 20;
+	__u32 least = p->v6 ? MSS_LEAST6 : MSS_LEAST4, most = p->to->mss;
+
+	headers += outer_bytes(p);
+	if (most == SLUICE_MSS_AUTO)
+		most = mtu > headers ? mtu - headers : 0;
+	return most > least ? most : least;
+}
+
+/* Of a packet that says something about it: one that opens a connection of p->to, or an ICMP error
+ * of one. */
+static __always_inline void size_mend(const struct packet *p, __u32 mtu)
+{
+	if (p->quoted)
+		mtu_raise(p->ctx, p->l4, p->v6);
+	else if (p->to->mss)
+		mss_lower(p->ctx, p->l4, p->l3 + p->ip_bytes, mss_most(p, mtu));
+}
+
 /* ---- to a backend --------------------------------------------------------------------- */
 
 /* guard_forward() has seen that there is one to take. */
@@ -317,6 +354,8 @@ static __always_inline int forward(struct packet *p)
 		return why;
 	if (!ttl_decrement(p))
 		return SLUICE_R_truncated;
+	if (p->syn | p->quoted)
+		size_mend(p, hop_mtu(p->hop));
 	l2_len = route_take(p, outer_bytes(p), frame_v6);
 	if (!l2_len || !outer_write(p, l2_len))
 		return SLUICE_R_no_headroom;

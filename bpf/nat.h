@@ -500,9 +500,29 @@ static __noinline int nat_to_backend(struct packet *p)
 		return why;
 	if ((why = route_backend(p)) != NEXT)
 		return why;
+	if (p->syn | p->quoted)
+		size_mend(p, hop_mtu(p->hop));
 	if (!rewrite(p, f, true) || !route_take(p, 0, p->v6))
 		return SLUICE_R_truncated;
 	return p->quoted ? SLUICE_R_icmp_forward : SLUICE_R_forward;
+}
+
+/* A SYN-ACK tells how much the client may send at once, on to the backend. */
+static __noinline int nat_size_back(struct packet *p, struct sluice_nat_flow *f)
+{
+	struct tcp_start *tcp = p ? packet_at(p, p->l4, struct tcp_start) : NULL;
+	__u32 mtu, there;
+
+	if (!tcp || !f)
+		return 0;
+	if (!p->quoted && (f->proto != IPPROTO_TCP || !(tcp->flags & TCP_SYN)))
+		return 0;
+	mtu = hop_mtu(&f->hop);
+	if (!p->quoted && route_backend(p) == NEXT && (there = hop_mtu(p->hop)) < mtu)
+		mtu = there;
+	p->hop = &f->hop;
+	size_mend(p, mtu);
+	return 0;
 }
 
 static __noinline int nat_to_client(struct packet *p)
@@ -516,6 +536,8 @@ static __noinline int nat_to_client(struct packet *p)
 		return why;
 	if ((why = route_find(p, &f->hop, &f->vip, &f->client, 0)) != NEXT)
 		return why;
+	if (p->to->mss || p->quoted)
+		nat_size_back(p, f);
 	if (!rewrite(p, f, false) || !route_take(p, 0, p->v6))
 		return SLUICE_R_truncated;
 	return p->quoted ? SLUICE_R_icmp_forward : SLUICE_R_nat_reply;

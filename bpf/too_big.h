@@ -13,14 +13,7 @@
 
 #define TOO_BIG_QUOTE 128  /* bytes of the packet that are sent back */
 #define TOO_BIG_RATE  1000 /* answers per CPU and second; more packets are only dropped */
-#define TOO_BIG_LEAST 1280 /* what fits for sure; told where the kernel does not say */
 #define TOO_BIG_BYTES (sizeof(struct too_big) + TOO_BIG_QUOTE)
-
-struct too_big { /* an ICMP or ICMPv6 header */
-	__u8 type, code;
-	__u16 check;
-	__be32 mtu;
-};
 
 static __always_inline bool too_big_room(struct packet *p)
 {
@@ -43,11 +36,10 @@ static __always_inline __u32 too_big_mtu(struct packet *p)
 
 	/* Before Linux 5.12 it is the packet's own size. */
 	if (mtu >= p->ip_bytes + outer)
-		mtu = TOO_BIG_LEAST;
+		mtu = MTU_UNTOLD;
 	mtu -= outer;
 	if (p->v6)
-		return p->ip_bytes > TOO_BIG_LEAST ? (mtu > TOO_BIG_LEAST ? mtu : TOO_BIG_LEAST)
-						   : 0;
+		return p->ip_bytes > MTU_LEAST6 ? (mtu > MTU_LEAST6 ? mtu : MTU_LEAST6) : 0;
 	ip = packet_at(p, p->l3, struct iphdr);
 	return ip && (ip->frag_off & bpf_htons(0x4000)) && mtu < p->ip_bytes ? mtu : 0;
 }
@@ -102,8 +94,8 @@ static __always_inline bool too_big_icmp(struct packet *p, __u32 at, __u32 mtu)
 
 	if (!icmp)
 		return false;
-	icmp->type = p->v6 ? 2 : 3;
-	icmp->code = p->v6 ? 0 : 4;
+	icmp->type = p->v6 ? TOO_BIG_TYPE6 : TOO_BIG_TYPE4;
+	icmp->code = p->v6 ? 0 : TOO_BIG_CODE4;
 	icmp->check = 0;
 	icmp->mtu = bpf_htonl(mtu);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)icmp, TOO_BIG_BYTES, 0);

@@ -109,12 +109,15 @@ struct sluice_backend {
 	struct sluice_addr addr; /* outer destination */
 	struct sluice_addr src;  /* outer source, same family */
 	__u32 generation;        /* changes each time the id is given to another backend */
-	__u32 service;           /* that it serves; 0: no backend has this id */
+	__u16 service;           /* that it serves; 0: no backend has this id */
+	__u16 mss;               /* TCP: the most that its peers may name; 0: whatever they do */
 	__u8 mode;               /* enum sluice_mode */
 	__u8 drains;             /* 1: takes no new flows, not even pinned ones */
 	__be16 port;             /* nat: that it listens on; 0 = the VIP's */
 	__u32 udp_timeout_ms;    /* of the service's UDP flows; 0: for good */
 };
+
+#define SLUICE_MSS_AUTO 1 /* mss: what the way to the backend has room for */
 
 /* A source of a service, in a trie of both families: prefixlen counts 32 for service to pad, and
  * then bits of addr, of which the 96 before a v4-mapped address are some. */

@@ -18,7 +18,7 @@
 static const char file[] = "service \"site\" { kind = l7  listen = { \"198.51.100.20:80\" }\n"
 			   "  backend \"w\" { address = \"10.0.0.9:80\" } }\n"
 			   "service \"shop\" { kind = l4  ring_size = 251  hash = src\n"
-			   "  track = never  udp_timeout = 10s\n"
+			   "  track = never  udp_timeout = 10s  mss = 1400\n"
 			   "  listen = { \"198.51.100.10:80\", \"[2001:db8::10]:80\" }\n"
 			   "  backend \"b1\" { address = \"10.0.0.11\"  weight = 2\n"
 			   "    pin = { \"192.0.2.0/24\", \"2001:db8::/32\" } }\n"
@@ -129,6 +129,7 @@ static void test_drained_and_enabled_is_as_before(void **state)
 	assert_int_equal(s->want.vips[0].value.hash, SLUICE_HASH_src);
 	assert_int_equal(s->want.vips[0].value.track, SLUICE_TRACK_never);
 	assert_int_equal(backend_of(&s->want, "b1")->udp_timeout_ms, 10000);
+	assert_int_equal(backend_of(&s->want, "b1")->mss, 1400);
 	free(before);
 }
 

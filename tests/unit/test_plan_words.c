@@ -54,6 +54,17 @@ static void test_udp_timeout(void **unused)
 	       "~ backend shop/b2 udp_timeout 2m -> 1h\n");
 }
 
+static void test_mss(void **unused)
+{
+	(void)unused;
+	change(SHOP(""), SHOP("mss = 1400"),
+	       "~ backend shop/b1 mss off -> 1400\n~ backend shop/b2 mss off -> 1400\n");
+	change(SHOP("mss = 65495"), SHOP("mss = auto"),
+	       "~ backend shop/b1 mss 65495 -> auto\n~ backend shop/b2 mss 65495 -> auto\n");
+	change(SHOP("mss = auto"), SHOP("mss = off"),
+	       "~ backend shop/b1 mss auto -> off\n~ backend shop/b2 mss auto -> off\n");
+}
+
 static void test_previous_table(void **unused)
 {
 	(void)unused;
@@ -152,13 +163,10 @@ static void test_pins_go_before_their_backend(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_track),
-		cmocka_unit_test(test_udp_timeout),
-		cmocka_unit_test(test_previous_table),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_limits_as_the_gate_has_them),
-		cmocka_unit_test(test_pins),
-		cmocka_unit_test(test_pins_go_before_their_backend),
+		cmocka_unit_test(test_track),  cmocka_unit_test(test_udp_timeout),
+		cmocka_unit_test(test_mss),    cmocka_unit_test(test_previous_table),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_limits_as_the_gate_has_them),
+		cmocka_unit_test(test_pins),   cmocka_unit_test(test_pins_go_before_their_backend),
 	};
 
 	return cmocka_run_group_tests_name("plan_words", tests, NULL, NULL);

@@ -171,6 +171,15 @@ void bed_mode(uint32_t id, enum sluice_mode mode)
 	map_set("backends", &id, &b);
 }
 
+void bed_mss(uint32_t id, uint16_t mss)
+{
+	struct sluice_backend b;
+
+	MUST(bpf_map_lookup_elem(bed_map("backends"), &id, &b) == 0);
+	b.mss = mss;
+	map_set("backends", &id, &b);
+}
+
 void bed_ring(uint32_t service, const uint32_t *table, uint32_t size)
 {
 	MUST(array_swap_in(bed_map("rings"), service, table, size) == 0);

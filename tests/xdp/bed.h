@@ -72,8 +72,9 @@ int bed_map(const char *name); /* descriptor */
 void bed_vip(const char *host, bool v6, uint16_t port, uint8_t proto, uint32_t service,
 	     uint32_t kind);
 void bed_backend(uint32_t id, const char *host, bool v6, uint32_t generation, bool in_use);
-void bed_mode(uint32_t id,
-	      enum sluice_mode mode); /* ipip unless set; ids are set anew by bed_backend */
+/* ipip unless set; ids are set anew by bed_backend */
+void bed_mode(uint32_t id, enum sluice_mode mode);
+void bed_mss(uint32_t id, uint16_t mss); /* 0 unless set, likewise */
 /* A new table for the service, swapped in. The vips entries say how long it is. */
 void bed_ring(uint32_t service, const uint32_t *table, uint32_t size);
 /* What the service takes of each source, or NULL; masks are filled in. Its VIP entries say that

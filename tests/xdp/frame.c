@@ -330,6 +330,25 @@ static void ports(struct builder *b, uint8_t *at, uint8_t proto)
 	flow->proto = proto;
 }
 
+static void tcp_options(struct builder *b, uint8_t *tcp)
+{
+	uint8_t *at = tcp + 20;
+	uint32_t words;
+	char hex[96];
+
+	if (take(b, "opt")) {
+		if (!word(b, hex, sizeof(hex)))
+			bad(b, "no options");
+		for (const char *c = hex; c[0] && c[1]; c += 2)
+			if (sscanf(c, "%2hhx", at++) != 1)
+				bad(b, "no hex digits");
+		b->f->bytes = at - b->f->b;
+		tcp[12] = (at - tcp + 3) / 4 << 4;
+	}
+	if (attribute(b, "words", &words))
+		tcp[12] = words << 4;
+}
+
 /* TCP's eight first bytes are what an ICMP error must quote. */
 static void tcp(struct builder *b, uint32_t bytes)
 {
@@ -344,15 +363,12 @@ static void tcp(struct builder *b, uint32_t bytes)
 		return;
 	at[12] = 0x50;
 	put16(at + 14, 0xfaf0);
-	if (!word(b, w, sizeof(w)))
-		return;
-	for (const char *c = w; *c; c++) {
-		const char *bit = strchr(flags, *c);
-
-		if (!bit)
-			bad(b, "no TCP flag");
-		at[13] |= 1 << (bit - flags);
+	if (word_peek(b, w, sizeof(w)) && strspn(w, flags) == strlen(w)) {
+		for (const char *c = w; *c; c++)
+			at[13] |= 1 << (strchr(flags, *c) - flags);
+		b->cursor += strlen(w);
 	}
+	tcp_options(b, at);
 }
 
 static void udp(struct builder *b, uint32_t unused)

@@ -11,7 +11,8 @@
  *   ip6 ADDR > ADDR [hop N] [tc N] [label N|flow|quoted] [next N] [len N] [version N]
  *   hbh|rt|dst|ah [BYTES]                extension headers
  *   frag [offset N] [more]               offset in units of 8
- *   tcp P > P [SAFRPU]   tcp8 P > P      tcp8: as much of it as an ICMP error must quote
+ *   tcp P > P [SAFRPU] [opt HEX] [words N]   words: the header's length, as it says
+ *   tcp8 P > P                           as much of it as an ICMP error must quote
  *   udp P > P
  *   icmp4|icmp6 TYPE [code N] [id N] [seq N] [rest N]
  *   data BYTES   pad BYTES               pad: behind the packet, in no length

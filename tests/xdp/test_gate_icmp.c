@@ -5,6 +5,8 @@
  */
 #include "scene.h"
 
+#include "sluice/conn.h"
+
 #define OUT44 "eth gate > b1 / ip4 gate > b1 df / ip4 router > shop ttl 63 / "
 #define OUT64 "eth gate > b1 / ip4 gate > b1 df / ip6 router > shop hop 63 / "
 #define FROM4 "eth / ip4 router > shop / "
@@ -224,11 +226,50 @@ static void errors_go_where_their_flow_went(void **unused)
 	bed_ring(TO_B1, (uint32_t[]){TO_B1}, 1);
 }
 
+static struct sluice_conn *only_entry(void)
+{
+	for (uint32_t i = 0; i < bed.n_conns; i++)
+		for (unsigned w = 0; w < SLUICE_CONN_WAYS; w++)
+			if (bed.conns[i].way[w].word)
+				return &bed.conns[i].way[w];
+	fail_msg("there is no entry");
+	return NULL;
+}
+
+/* Anybody on the way may send one, or forge it: what it quotes opens, closes and renews nothing. */
+static void errors_say_nothing_of_their_flow(void **unused)
+{
+	static const char *const flags[] = {"S", "R", "FA", "SA", ""};
+	static struct frame f;
+	static struct run run;
+	struct sluice_conn *entry;
+	uint64_t word;
+
+	(void)unused;
+	bed_empty_conns();
+	frame_parse(&f, "eth / ip4 client > shop / tcp 1000 > 80 A");
+	assert_int_equal(scene_reason(&f, 0, &run), SLUICE_R_forward);
+	entry = only_entry();
+	word = (entry->word & ~SLUICE_CONN_STAMP) | (uint16_t)(entry->word - 5);
+	for (int i = 0; i < 10; i++) {
+		entry->word = i % 2 ? word | SLUICE_CONN_OPENING : word;
+		uint64_t before = entry->word;
+
+		frame_printf(&f, FROM4 "icmp4 3 / ip4 shop > client / tcp 80 > 1000 %s",
+			     flags[i / 2]);
+		assert_int_equal(scene_reason(&f, 0, &run), SLUICE_R_icmp_forward);
+		assert_int_equal(bed.counters->notices[SLUICE_N_conn_hit], 1);
+		assert_true(entry->word == before);
+	}
+	bed_empty_conns();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(echo_checksums_of_every_id),
 		cmocka_unit_test(errors_go_where_their_flow_went),
+		cmocka_unit_test(errors_say_nothing_of_their_flow),
 	};
 
 	return scenes_main("gate: ICMP", &(struct bed_tuning){100000, 0, 0, 0, false}, scenes,

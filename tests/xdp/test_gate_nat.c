@@ -88,6 +88,26 @@ static unsigned flow_begun(bool v6, const char *client, unsigned cport, bool udp
 	return port_given(v6);
 }
 
+enum { SEQ = 4, ACK = 8 };
+
+/* A word of the frame's TCP header; its packet has no options. */
+static void tcp_word(unsigned offset, uint32_t value)
+{
+	value = htonl(value);
+	memcpy(in.b + 14 + 20 + offset, &value, sizeof(value));
+}
+
+/* Makes the flow open: the backend answers, the client acknowledges that. */
+static void flow_opened(unsigned cport, unsigned port)
+{
+	frame_printf(&in, "eth b1 > gate / ip4 b1 > nat / tcp %u > %u SA", VPORT, port);
+	tcp_word(SEQ, 99);
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_nat_reply);
+	frame_printf(&in, "eth / ip4 client > shop / tcp %u > %u A", cport, VPORT);
+	tcp_word(ACK, 100);
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
+}
+
 /* ---- the way of a flow ---------------------------------------------------------------- */
 
 /* There with the source and the backend's own port, back in the VIP's name. */
@@ -253,6 +273,31 @@ static void errors_of_both_sides(void **unused)
 	}
 }
 
+/* What they quote of RST and FIN ends no flow, of both sides. */
+static void errors_end_no_flow(void **unused)
+{
+	unsigned port;
+
+	(void)unused;
+	begin("b1", 0);
+	for (unsigned i = 0; i < PORTS; i++) {
+		port = flow_begun(false, "client", 1000 + i, false);
+		flow_opened(1000 + i, port);
+	}
+	for (const char *flags = "RFS"; *flags; flags++) {
+		expect_sent("icmp_forward",
+			    "eth / ip4 router > shop / icmp4 3 / ip4 shop > client / tcp %u > %u "
+			    "%c",
+			    VPORT, 1000 + PORTS - 1, *flags);
+		expect_sent("icmp_forward",
+			    "eth b1 > gate / ip4 router > nat / icmp4 3 / ip4 nat > b1 / "
+			    "tcp %u > %u %c",
+			    port, VPORT, *flags);
+	}
+	assert_int_equal(flow_begun(false, "client", 2000, false), 0);
+	expect_sent("nat_reply", "eth b1 > gate / ip4 b1 > nat / tcp %u > %u A", VPORT, port);
+}
+
 /* ---- what there is no flow for -------------------------------------------------------- */
 
 static void strangers(void **unused)
@@ -319,26 +364,6 @@ static void a_backend_that_went(void **unused)
 }
 
 /* ---- ports run out -------------------------------------------------------------------- */
-
-enum { SEQ = 4, ACK = 8 };
-
-/* A word of the frame's TCP header; its packet has no options. */
-static void tcp_word(unsigned offset, uint32_t value)
-{
-	value = htonl(value);
-	memcpy(in.b + 14 + 20 + offset, &value, sizeof(value));
-}
-
-/* Makes the flow open: the backend answers, the client acknowledges that. */
-static void flow_opened(unsigned cport, unsigned port)
-{
-	frame_printf(&in, "eth b1 > gate / ip4 b1 > nat / tcp %u > %u SA", VPORT, port);
-	tcp_word(SEQ, 99);
-	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_nat_reply);
-	frame_printf(&in, "eth / ip4 client > shop / tcp %u > %u A", cport, VPORT);
-	tcp_word(ACK, 100);
-	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
-}
 
 /* To one backend as many as there are ports, none twice; to another as many again. */
 static void a_port_for_each(void **unused)
@@ -459,6 +484,7 @@ int main(void)
 		cmocka_unit_test(udp_without_a_checksum),
 		cmocka_unit_test(every_udp_checksum),
 		cmocka_unit_test(errors_of_both_sides),
+		cmocka_unit_test(errors_end_no_flow),
 		cmocka_unit_test(strangers),
 		cmocka_unit_test(answers_of_others),
 		cmocka_unit_test(a_backend_that_went),

@@ -143,6 +143,10 @@ void nat_words_check(struct reading *r, cfg_t *sec, const struct conf_service *s
 /* Rules that join services and the gate. */
 void nat_check(struct reading *r);
 
+/* ---- l4.c ----------------------------------------------------------------------------- */
+
+void l4_read(struct reading *r, cfg_t *sec, struct conf_service *s);
+
 /* ---- check.c -------------------------------------------------------------------------- */
 
 /* Rules that join several settings. What sections.c complained about is there as zeroes. */

@@ -377,6 +377,7 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	s->name = name_read(r, sec, "service", &s->line);
 	kind_read(r, value_of(sec, "kind"), s);
 	way_read(r, sec, s);
+	l4_read(r, sec, s);
 	settings_read(r, "service", sec, s->kind, s);
 	if (s->kind == SLUICE_L4)
 		settings_refuse(r, "pool", sec);

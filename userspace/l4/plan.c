@@ -134,7 +134,8 @@ static bool backend_differs(const struct plan_backend *a, const struct plan_back
 {
 	return strcmp(a->name, b->name) != 0 || a->weight != b->weight ||
 	       a->configured != b->configured || a->mode != b->mode ||
-	       a->udp_timeout_ms != b->udp_timeout_ms || !addr_equal(&a->src, &b->src);
+	       a->udp_timeout_ms != b->udp_timeout_ms || a->mss != b->mss ||
+	       !addr_equal(&a->src, &b->src);
 }
 
 static int id_backends(struct planner *pl)

@@ -37,6 +37,7 @@ struct plan_backend {
 	__u32 configured; /* weight by the file; `sluice backend` makes it differ */
 	__u32 mode;       /* enum sluice_mode */
 	__u32 udp_timeout_ms;
+	__u16 mss;   /* 0 = any; SLUICE_MSS_AUTO */
 	__be16 port; /* nat: that it listens on; 0 = the VIP's */
 	__u32 flows; /* actual only: in the connection table, if the caller has counted */
 	struct sluice_addr addr, src;

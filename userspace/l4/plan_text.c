@@ -145,6 +145,7 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 		b->weight = b->configured = s->backends[i].weight;
 		b->mode = s->forward;
 		b->udp_timeout_ms = s->udp_timeout_ms;
+		b->mss = (__u16)s->mss;
 		b->addr = s->backends[i].endpoint.addr;
 		b->port = htons(s->backends[i].endpoint.port);
 		b->src = want_source(c, b);
@@ -239,10 +240,19 @@ static const char *service_name(const struct plan_service *s)
 	return s && s->name[0] ? s->name : "?";
 }
 
+static const char *mss_text(__u16 mss, char buf[8])
+{
+	if (mss <= SLUICE_MSS_AUTO)
+		return mss ? "auto" : "off";
+	snprintf(buf, 8, "%u", mss);
+	return buf;
+}
+
 static void print_backend_change(const struct plan_edit *x, FILE *out)
 {
 	const struct plan_backend *b = x->backend, *old = x->old_backend;
 	char from[ADDR_TEXT], to[ADDR_TEXT], old_time[UNITS_MS], time[UNITS_MS];
+	char old_mss[8], mss[8];
 
 	fprintf(out, "~ backend %s/%s", x->service->name, b->name);
 	if (strcmp(b->name, old->name) != 0)
@@ -254,6 +264,8 @@ static void print_backend_change(const struct plan_edit *x, FILE *out)
 		fprintf(out, " udp_timeout %s -> %s",
 			units_format_ms(old->udp_timeout_ms, old_time),
 			units_format_ms(b->udp_timeout_ms, time));
+	if (b->mss != old->mss)
+		fprintf(out, " mss %s -> %s", mss_text(old->mss, old_mss), mss_text(b->mss, mss));
 	if (b->weight != old->weight)
 		fprintf(out, " weight %u -> %u", old->weight, b->weight);
 	if (b->weight == old->weight && b->configured != old->configured)

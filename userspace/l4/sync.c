@@ -110,6 +110,7 @@ static int read_backends(const struct gate *g, struct plan_state *s, struct err 
 		b->configured = labels[id].configured;
 		b->mode = all[id].mode;
 		b->udp_timeout_ms = all[id].udp_timeout_ms;
+		b->mss = all[id].mss;
 		b->addr = all[id].addr;
 		b->port = all[id].port;
 		b->src = all[id].src;
@@ -334,9 +335,10 @@ static int write_backend(const struct gate *g, const struct plan_edit *x)
 	entry.port = b->port;
 	entry.drains = b->weight == 0;
 	entry.udp_timeout_ms = b->udp_timeout_ms;
+	entry.mss = b->mss;
 	entry.addr = b->addr;
 	entry.src = b->src;
-	entry.service = x->service->id;
+	entry.service = (__u16)x->service->id;
 	return update(g->backends, &b->id, &entry);
 }
 

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Owns: what a file says of l4 services alone, beside words (sections.c), numbers (settings.c) and
+ * nat (nat.c). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/read.h"
+
+/* ---- mss ------------------------------------------------------------------------------ */
+
+#define MSS_LEAST 536   /* what every host takes */
+#define MSS_MOST  65495 /* what the longest packet of IPv4 holds */
+
+static bool mss_parse(const char *text, uint32_t *mss)
+{
+	char *end;
+	unsigned long n;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || *end || n < MSS_LEAST || n > MSS_MOST)
+		return false;
+	*mss = (uint32_t)n;
+	return true;
+}
+
+static void mss_read(struct reading *r, const struct value *v, struct conf_service *s)
+{
+	if (!v || strcmp(v->text, "off") == 0)
+		return;
+	if (strcmp(v->text, "auto") == 0)
+		s->mss = SLUICE_MSS_AUTO;
+	else if (!mss_parse(v->text, &s->mss))
+		complain(r, v->line,
+			 "mss: \"%s\" is not a segment's size; write %d to %d, auto or off",
+			 v->text, MSS_LEAST, MSS_MOST);
+}
+
+/* ---- all ------------------------------------------------------------------------------ */
+
+void l4_read(struct reading *r, cfg_t *sec, struct conf_service *s)
+{
+	static const char *const words[] = {"mss"};
+
+	for (unsigned i = 0; s->kind == SLUICE_L7 && i < sizeof(words) / sizeof(words[0]); i++) {
+		struct value *v = value_of(sec, words[i]);
+
+		if (v)
+			complain(r, v->line, "%s means nothing to an l7 service; remove it",
+				 words[i]);
+	}
+	if (s->kind == SLUICE_L7)
+		return;
+	mss_read(r, value_of(sec, "mss"), s);
+}
