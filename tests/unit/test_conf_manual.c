@@ -66,14 +66,19 @@ static void test_the_manual_has_defaults_and_bounds_as_they_are(void **unused)
 	for (unsigned i = 0; i < n_settings; i++) {
 		const struct setting *s = &settings[i];
 
-		snprintf(item, sizeof(item), "\n.It Ic %s No = Ar %s\n.Pq %s to %s; default %s\n",
-			 s->name,
-			 s->kind == SETTING_MS      ? "duration"
-			 : s->kind == SETTING_BYTES ? "size"
-						    : "number",
-			 setting_format(s->kind, s->least, least),
-			 setting_format(s->kind, s->most, most),
-			 setting_format(s->kind, s->initial, initial));
+		if (s->kind == SETTING_YES)
+			snprintf(item, sizeof(item),
+				 "\n.It Ic %s No = Cm yes | no\n.Pq default %s\n", s->name,
+				 setting_format(s->kind, s->initial, initial));
+		else
+			snprintf(item, sizeof(item),
+				 "\n.It Ic %s No = Ar %s\n.Pq %s to %s; default %s\n", s->name,
+				 s->kind == SETTING_MS      ? "duration"
+				 : s->kind == SETTING_BYTES ? "size"
+							    : "number",
+				 setting_format(s->kind, s->least, least),
+				 setting_format(s->kind, s->most, most),
+				 setting_format(s->kind, s->initial, initial));
 		if (!strstr(manual, item))
 			fail_msg("the manual should have:%s", item);
 	}

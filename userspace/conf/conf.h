@@ -72,7 +72,10 @@ struct conf_service {
 	uint32_t body_ms;             /* the longest silence within a body, either side: 60s */
 	uint32_t idle_ms;             /* a kept-alive client connection without a request: 75s */
 	uint32_t max_head;            /* bytes of a request or response head: 32k, at most 64k */
+	uint32_t max_target;          /* bytes of a request's target: 16k */
 	uint32_t max_fields;          /* header fields of a message: 100, at most 256 */
+	uint32_t max_requests;        /* on a client's connection; 0 = no limit */
+	uint32_t min_rate;            /* bytes/s that a client gives and takes at least: 100 */
 	uint64_t max_body;            /* bytes of a request body: 1g; 0 = no limit */
 	unsigned line;
 };

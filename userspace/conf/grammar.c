@@ -53,18 +53,33 @@ static cfg_opt_t limit_opts[] = {
 	ONE("connect_timeout"), ONE("response_timeout"), ONE("upstream_idle_timeout"),             \
 		ONE("upstream_idle_max"), CFG_SEC("backend", backend_opts, CFGF_MULTI)
 static cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};
+// clang-format off
 static cfg_opt_t service_opts[] = {
-	ONE(GRAMMAR_NAME),   ONE("kind"),
-	MANY("listen"),      MANY("proto"),
-	ONE("forward"),      ONE("hash"),
-	ONE("track"),        ONE("udp_timeout"),
-	ONE("ring_size"),    ONE("previous_table"),
-	ONE("mss"),          ONE("header_timeout"),
-	ONE("body_timeout"), ONE("idle_timeout"),
-	ONE("max_head"),     ONE("max_fields"),
-	ONE("max_body"),     CFG_SEC("limit", limit_opts, CFGF_NODEFAULT),
-	POOL_OPTS,           CFG_END(),
+	ONE(GRAMMAR_NAME),
+	ONE("kind"),
+	MANY("listen"),
+	MANY("proto"),
+	ONE("forward"),
+	ONE("hash"),
+	ONE("track"),
+	ONE("udp_timeout"),
+	ONE("ring_size"),
+	ONE("previous_table"),
+	ONE("mss"),
+	ONE("header_timeout"),
+	ONE("body_timeout"),
+	ONE("idle_timeout"),
+	ONE("max_head"),
+	ONE("max_target"),
+	ONE("max_fields"),
+	ONE("max_requests"),
+	ONE("min_rate"),
+	ONE("max_body"),
+	CFG_SEC("limit", limit_opts, CFGF_NODEFAULT),
+	POOL_OPTS,
+	CFG_END(),
 };
+// clang-format on
 cfg_opt_t grammar[] = {
 	CFG_SEC("gate", gate_opts, CFGF_NODEFAULT),
 	CFG_SEC("daemon", daemon_opts, CFGF_NODEFAULT),

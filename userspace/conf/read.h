@@ -71,16 +71,16 @@ struct value *value_of(cfg_t *section, const char *name);
  * caller frees it. */
 char *text_clean(struct reading *r, const char *text, size_t len, size_t *clean_len);
 
-/* ---- settings.c: settings that are one number ------------------------------------------ */
+/* ---- settings.c: settings that are one number, yes and no among them ------------------- */
 
-enum setting_kind { SETTING_MS, SETTING_BYTES, SETTING_COUNT };
+enum setting_kind { SETTING_MS, SETTING_BYTES, SETTING_COUNT, SETTING_YES };
 
 struct setting {
 	const char *section, *name;
 	enum setting_kind kind;
 	unsigned only;  /* SLUICE_L4 or SLUICE_L7: means nothing to the other kind; 0 = both */
 	size_t offset;  /* of the field in what the section becomes */
-	unsigned width; /* bytes of the field: 4 or 8 */
+	unsigned width; /* bytes of the field: 4 or 8; 1 = a bool */
 	uint64_t initial, least, most;
 };
 
@@ -88,7 +88,7 @@ extern const struct setting settings[];
 extern const unsigned n_settings;
 
 #define SETTING_TEXT 24
-/* "1h", "64k", "256": as a person would type it; returns buf. */
+/* "1h", "64k", "256", "yes": as a person would type it; returns buf. */
 const char *setting_format(enum setting_kind kind, uint64_t n, char buf[SETTING_TEXT]);
 /* All settings of a section into base; a section that is not there (NULL) has the defaults.
  * service_kind is 0 where there is none, or none is known. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Owns: settings that are one number, a row for each: what it counts, its default and its
- * bounds. The manual, sluice.conf(5), says the same; a test compares them.
+ * bounds; yes and no are 1 and 0. The manual, sluice.conf(5), says the same; a test compares them.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,6 +26,7 @@
 #define MS                      SETTING_MS
 #define BYTES                   SETTING_BYTES
 #define COUNT                   SETTING_COUNT
+#define YES                     SETTING_YES
 
 // clang-format off
 const struct setting settings[] = {
@@ -47,7 +48,10 @@ const struct setting settings[] = {
 	L7("body_timeout", MS, body_ms, 60000, 1, 24 * HOUR),
 	L7("idle_timeout", MS, idle_ms, 75000, 1, 24 * HOUR),
 	L7("max_head", BYTES, max_head, 32768, 1024, 65536),
+	L7("max_target", BYTES, max_target, 16384, 64, 65536),
 	L7("max_fields", COUNT, max_fields, 100, 1, 256),
+	L7("max_requests", COUNT, max_requests, 0, 0, 1000000000),
+	L7("min_rate", BYTES, min_rate, 100, 0, 1U << 30),
 	L7("max_body", BYTES, max_body, 1ULL << 30, 0, 1ULL << 50),
 
 	POOL("connect_timeout", MS, connect_ms, 5000, 1, HOUR),
@@ -68,7 +72,9 @@ const unsigned n_settings = sizeof(settings) / sizeof(settings[0]);
 
 static void field_store(void *base, const struct setting *s, uint64_t n)
 {
-	if (s->width == 4)
+	if (s->width == 1)
+		*(bool *)((char *)base + s->offset) = n != 0;
+	else if (s->width == 4)
 		*(uint32_t *)((char *)base + s->offset) = (uint32_t)n;
 	else
 		*(uint64_t *)((char *)base + s->offset) = n;
@@ -85,10 +91,17 @@ static bool count_parse(uint64_t *out, const char *text)
 	return errno == 0 && *end == '\0';
 }
 
+static bool yes_parse(uint64_t *out, const char *text)
+{
+	*out = strcmp(text, "yes") == 0;
+	return *out || strcmp(text, "no") == 0;
+}
+
 static bool number_parse(enum setting_kind kind, uint64_t *out, const char *text)
 {
 	return kind == MS      ? units_parse_ms(out, text)
 	       : kind == BYTES ? units_parse_bytes(out, text)
+	       : kind == YES   ? yes_parse(out, text)
 			       : count_parse(out, text);
 }
 
@@ -123,6 +136,8 @@ const char *setting_format(enum setting_kind kind, uint64_t n, char buf[SETTING_
 	_Static_assert(SETTING_TEXT >= UNITS_MS, "a duration may be as long");
 	if (kind == MS)
 		return units_format_ms(n, buf);
+	if (kind == YES)
+		return n ? "yes" : "no";
 	while (n % unit->n != 0 || (n == 0 && unit->n != 1))
 		unit++;
 	snprintf(buf, SETTING_TEXT, "%" PRIu64 "%s", n / unit->n, unit->name);
@@ -136,6 +151,7 @@ static void setting_read(struct reading *r, const struct setting *s, const struc
 		[MS] = "a duration; write a number with its unit: 250ms, 5s, 10m, 2h, 1d",
 		[BYTES] = "a size; write a number of bytes, or with a unit: 16k, 1m, 2g",
 		[COUNT] = "a number; write digits only",
+		[YES] = "an answer; write yes or no",
 	};
 	char least[SETTING_TEXT], most[SETTING_TEXT];
 	uint64_t n = s->initial;

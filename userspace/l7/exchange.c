@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "l7/forward_head.h"
 
+#define EXPECT_MS 1000 /* for a backend to say 100 (Continue); then the proxy says it */
+
 /* ---- CONNECT -------------------------------------------------------------------------- */
 
 /* The backend is left; the head that it has not got is kept for another. */
@@ -219,6 +221,7 @@ static enum go interim(struct client *c, uint32_t len)
 	/* An upgrade is never asked for. */
 	if (thread_of(c)->head.status == 101 || ++c->n_interim > REQUEST_INTERIM)
 		return answer_fail(c, 502, ACCESS_backend_bad);
+	c->expects &= thread_of(c)->head.status != 100;
 	if (c->minor == 0) {
 		buf_consume(&c->upstream->link.in, len);
 		c->scanned = 0;
@@ -239,6 +242,7 @@ static enum go final(struct client *c, uint32_t len)
 	struct forward_facts facts = {.body = h->body, .content_length = h->content_length};
 
 	c->answering = true;
+	c->expects = false;
 	c->answer_at = c->link.sent + buf_len(&c->link.out);
 	c->status = h->status;
 	c->reason = ACCESS_ok; /* whatever others said before */
@@ -276,7 +280,6 @@ static bool response_read(struct client *c)
 static enum go read_head(struct client *c)
 {
 	const struct http1_limits limits = {.max_head = c->service->max_head,
-					    .max_target = c->service->max_head,
 					    .max_fields = c->service->max_fields};
 	struct link *l = &c->upstream->link;
 
@@ -299,7 +302,10 @@ static enum go read_head(struct client *c)
 			if (buf_len(&l->in) == 0)
 				buf_release(&t->pool, &l->in);
 			/* Once the request is sent, the time for the response runs. */
-			return c->up_done ? WAIT : request_wait(c, c->service->body_ms);
+			if (c->up_done)
+				return WAIT;
+			c->expects &= c->up.body.received == 0;
+			return request_wait(c, c->expects ? EXPECT_MS : c->service->body_ms);
 		}
 		if (!response_read(c))
 			return answer_fail(c, 503, ACCESS_no_memory);
@@ -376,16 +382,36 @@ enum go exchange_respond(struct client *c)
 
 /* ---- events --------------------------------------------------------------------------- */
 
+/* The client waits for 100 (Continue) and the backend does not say it: one that knows no
+ * expectations would wait for the body as well (RFC 9110 section 10.1.1). */
+static enum go encourage(struct client *c)
+{
+	static const char words[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct buf *out = &c->link.out;
+
+	c->expects = false;
+	c->progress = 0;
+	if (!head_room(c, sizeof(words)))
+		return request_abort(c, ACCESS_no_memory);
+	memcpy(out->data + out->end, words, sizeof(words) - 1);
+	out->end += sizeof(words) - 1;
+	link_send(&c->link, NULL, 0, false);
+	return c->link.broken ? request_abort(c, ACCESS_client_gone)
+			      : request_wait(c, c->service->body_ms);
+}
+
 enum go exchange_timeout(struct client *c)
 {
 	struct upstream *u = c->upstream;
 
 	if (!u || c->step == STEP_CONNECT || u->connecting)
 		return unreachable(c, ACCESS_connect_timeout);
+	if (c->expects)
+		return encourage(c);
+	if (c->step == STEP_RESPOND && c->link.writable && buf_len(&c->link.out) == 0)
+		return request_abort(c, ACCESS_response_timeout);
 	if (c->step == STEP_RESPOND)
-		return request_abort(c, buf_len(&c->link.out) || !c->link.writable
-						? ACCESS_client_timeout
-						: ACCESS_response_timeout);
+		return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
 	if (!c->up_done && u->link.writable)
 		return answer_fail(c, 408, ACCESS_client_timeout);
 	return answer_fail(c, 504, ACCESS_response_timeout);

@@ -107,6 +107,20 @@ static bool request_rewrites(enum http1_field_id id)
 	}
 }
 
+/* Where Max-Forwards counts, one less goes on; where it does not it is any other field. */
+static void put_max_forwards(struct out *o, const struct http1_head *h, const struct http1_field *f)
+{
+	int n = http1_max_forwards(h);
+
+	if (n <= 0) {
+		put_field(o, f);
+		return;
+	}
+	PUT(o, "Max-Forwards: ");
+	put_number(o, (uint64_t)n - 1);
+	PUT(o, "\r\n");
+}
+
 size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 		       const struct forward_facts *facts)
 {
@@ -125,7 +139,10 @@ size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 		if (f->hop || request_rewrites(f->id) ||
 		    (f->id == HTTP1_F_EXPECT && !h->expect_continue))
 			continue;
-		put_field(&o, f);
+		if (f->id == HTTP1_F_MAX_FORWARDS)
+			put_max_forwards(&o, h, f);
+		else
+			put_field(&o, f);
 	}
 	put_via(&o, h, facts);
 	put_appended(&o, h, HTTP1_F_X_FORWARDED_FOR, SPAN("X-Forwarded-For: "), SPAN(""),

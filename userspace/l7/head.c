@@ -116,7 +116,9 @@ static enum go request_begin(struct client *c, uint32_t len)
 	c->pool = c->service->pool;
 	c->method = h->method;
 	c->minor = h->minor;
-	c->close = !h->keep_alive;
+	c->close = !h->keep_alive ||
+		   (c->service->max_requests && c->n_requests >= c->service->max_requests);
+	c->expects = h->expect_continue && h->body != HTTP1_BODY_NONE;
 	relay_init(&c->up, h->body, h->content_length, h->body == HTTP1_BODY_CHUNKED);
 	c->up.most = c->service->max_body;
 	c->replay = relay_read_all(&c->up) && http1_idempotent(h->method);
@@ -128,6 +130,12 @@ static enum go request_begin(struct client *c, uint32_t len)
 	if (!target_settle(thread_of(c), h, &status)) {
 		buf_consume(&c->link.in, len);
 		return answer_fail(c, status, status == 400 ? ACCESS_refused : ACCESS_no_memory);
+	}
+	/* The last one that may answer (RFC 9110 section 7.6.2). */
+	if (http1_max_forwards(h) == 0) {
+		buf_consume(&c->link.in, len);
+		c->reason = ACCESS_ok;
+		return answer_own(c, 200, relay_read_all(&c->up), allow);
 	}
 	if (c->service->max_body && h->body == HTTP1_BODY_LENGTH &&
 	    h->content_length > c->service->max_body) {
@@ -187,7 +195,7 @@ static void head_first(struct client *c)
 enum go head_step(struct client *c)
 {
 	const struct http1_limits limits = {.max_head = c->service->max_head,
-					    .max_target = c->service->max_head,
+					    .max_target = c->service->max_target,
 					    .max_fields = c->service->max_fields};
 	struct link *l = &c->link;
 

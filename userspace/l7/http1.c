@@ -287,6 +287,23 @@ const struct http1_field *http1_find(const struct http1_head *head, enum http1_f
 	return NULL;
 }
 
+int http1_max_forwards(const struct http1_head *head)
+{
+	const struct http1_field *f = NULL;
+	int n = 0;
+
+	if (head->method == HTTP1_M_OPTIONS || head->method == HTTP1_M_TRACE)
+		f = http1_find(head, HTTP1_F_MAX_FORWARDS);
+	if (!f || f->value.len == 0 || f->value.len > 9)
+		return -1;
+	for (size_t i = 0; i < f->value.len; i++) {
+		if (f->value.p[i] < '0' || f->value.p[i] > '9')
+			return -1;
+		n = n * 10 + (f->value.p[i] - '0');
+	}
+	return n;
+}
+
 bool http1_idempotent(enum http1_method method)
 {
 	switch (method) {

@@ -27,6 +27,7 @@
 	FIELD(FORWARDED, "forwarded")                                                              \
 	FIELD(HOST, "host")                                                                        \
 	FIELD(KEEP_ALIVE, "keep-alive")                                                            \
+	FIELD(MAX_FORWARDS, "max-forwards")                                                        \
 	FIELD(PROXY_AUTHENTICATE, "proxy-authenticate")                                            \
 	FIELD(PROXY_AUTHORIZATION, "proxy-authorization")                                          \
 	FIELD(PROXY_CONNECTION, "proxy-connection")                                                \
@@ -133,6 +134,10 @@ const char *http1_refusal(void);
 
 /* First field with this id, or NULL. */
 const struct http1_field *http1_find(const struct http1_head *head, enum http1_field_id id);
+
+/* The request's Max-Forwards where it means something, in OPTIONS and TRACE (RFC 9110 section
+ * 7.6.2); -1: it has none that can be read. */
+int http1_max_forwards(const struct http1_head *head);
 
 /* Idempotent by RFC 9110 section 9.2.2; unknown methods are not. */
 bool http1_idempotent(enum http1_method method);

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -62,6 +64,16 @@ void link_probe(struct link *l)
 		errno = error;
 		link_fail(l);
 	}
+}
+
+uint64_t link_acked(const struct link *l)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+		return 0;
+	return info.tcpi_bytes_acked;
 }
 
 bool link_quiet(struct link *l)

@@ -45,6 +45,9 @@ void link_ready(struct link *l, short what);
 /* Asks whether the peer has reset the connection, whatever is unread: sets failed if so. */
 void link_probe(struct link *l);
 
+/* Bytes of the connection's life that have reached the peer. */
+uint64_t link_acked(const struct link *l);
+
 /* Nothing waits to be read. Asks the kernel only when the last read was full. */
 bool link_quiet(struct link *l);
 

@@ -108,8 +108,20 @@ void request_drive(struct client *c)
 	go_on(c, GO);
 }
 
+static struct pace_rule pace_rule(const struct client *c)
+{
+	return (struct pace_rule){c->service->min_rate, c->service->body_ms};
+}
+
+/* Nobody but the client can make its request go on. */
+static bool client_owes(const struct client *c)
+{
+	return !relay_read_all(&c->up) && (!c->upstream || c->upstream->link.writable);
+}
+
 enum go request_wait(struct client *c, uint32_t ms)
 {
+	const struct pace_rule rule = pace_rule(c);
 	struct thread *t = thread_of(c);
 	uint64_t moved = c->link.sent + c->up.body.received + c->down.body.received +
 			 (c->upstream ? c->upstream->link.sent : 0);
@@ -118,7 +130,20 @@ enum go request_wait(struct client *c, uint32_t ms)
 		c->progress = moved;
 		wheel_set(&t->wheel, &c->timer, t->now_ms + ms);
 	}
+	if (!pace_given(&c->pace, &rule, t->now_ms, client_owes(c), c->up.body.received))
+		return answer_fail(c, 408, ACCESS_client_timeout);
 	return WAIT;
+}
+
+bool request_taken(struct client *c)
+{
+	const struct pace_rule rule = pace_rule(c);
+	struct thread *t = thread_of(c);
+
+	if (!pace_taken(&c->pace, &rule, link_acked(&c->link)))
+		return false;
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->service->body_ms);
+	return true;
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
@@ -150,7 +175,7 @@ static enum go timeout(struct client *c)
 		c->reason = ACCESS_client_timeout;
 		return answer_own(c, 408, false, SPAN(""));
 	case STEP_FLUSH:
-		return request_abort(c, ACCESS_client_timeout);
+		return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
 	case STEP_LINGER:
 		return END;
 	default:

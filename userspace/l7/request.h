@@ -13,6 +13,7 @@
 #ifndef L7_REQUEST_H
 #define L7_REQUEST_H
 
+#include "l7/pace.h"
 #include "l7/relay.h"
 #include "l7/upstream.h"
 
@@ -72,7 +73,9 @@ struct client {
 	struct backend *tried[REQUEST_TRIES];
 	struct upstream *upstream;
 	struct relay up, down;
-	uint64_t progress;  /* bytes moved, when the timer was set */
+	uint64_t progress; /* bytes moved, when the timer was set */
+	struct pace pace;
+	bool expects;       /* waits for 100 (Continue) in front of its body */
 	uint64_t answer_at; /* link.sent in front of the final response */
 
 	/* for the access log */
@@ -115,8 +118,12 @@ static inline struct thread *thread_of(const struct client *c)
 
 /* request.c: takes the steps that can be taken now; c may be gone afterwards. */
 void request_drive(struct client *c);
-/* Waits; the timer starts over whenever bytes have moved. */
+/* Waits; the timer starts over whenever bytes have moved. Ends a request whose client is too
+ * slow with its body. */
 enum go request_wait(struct client *c, uint32_t ms);
+/* The time for the client to take what waits for it is over. True: it takes some of it, and
+ * the time starts over. */
+bool request_taken(struct client *c);
 /* One line in the access log. */
 void request_log(struct client *c);
 /* Everything of the request is given back; the connection stays as it is. */
