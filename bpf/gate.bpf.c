@@ -12,6 +12,7 @@
 #include "icmp.h"
 #include "nat.h"
 #include "rate.h"
+#include "syncookie.h"
 #include "too_big.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -42,10 +43,10 @@ static __always_inline int serve_new(struct packet *p, struct sluice_service **s
 }
 
 /* Does the packet of a service go on to a backend? */
-static __always_inline int serve_here(const struct packet *p, const struct sluice_service *s)
+static __always_inline int serve_here(struct packet *p, const struct sluice_service *s)
 {
 	if (s->kind & SLUICE_L7)
-		return SLUICE_R_l7;
+		return l7_serve(p, s);
 	if (p->first_fragment)
 		return s->kind == SLUICE_SOURCE ? SLUICE_R_no_service : SLUICE_R_fragment;
 	return NEXT;

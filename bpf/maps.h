@@ -136,6 +136,15 @@ struct {
 	__type(value, struct sluice_sources);
 } sources SEC(".maps");
 
+/* What SYNs are answered with. Written by `sluice attach` and `sluice apply`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct sluice_cookies);
+} cookies SEC(".maps");
+
 /* Names of services and backends, by id: for userspace alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

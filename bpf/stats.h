@@ -29,6 +29,7 @@ const volatile __u32 rate_lines = 16;              /* of the table of sources: a
 /* Some l4 service has a limit. Set as the maps are at load: packets of known flows, whose service
  * is not looked up, are spared the question otherwise. */
 const volatile bool rates_on = false;
+const volatile bool syncookies = false; /* the kernel makes them */
 const volatile __u32 event_every = 64;  /* drops of a reason and CPU per event; 0 = no events */
 const volatile bool event_heads = true; /* bpf_probe_read_kernel is there */
 

@@ -9,7 +9,7 @@
 #ifndef BPF_TOO_BIG_H
 #define BPF_TOO_BIG_H
 
-#include "forward.h"
+#include "reply.h"
 
 #define TOO_BIG_QUOTE 128  /* bytes of the packet that are sent back */
 #define TOO_BIG_RATE  1000 /* answers per CPU and second; more packets are only dropped */
@@ -44,49 +44,6 @@ static __always_inline __u32 too_big_mtu(struct packet *p)
 	return ip && (ip->frag_off & bpf_htons(0x4000)) && mtu < p->ip_bytes ? mtu : 0;
 }
 
-/* RFC 8200 section 8.1: both addresses, the length, the protocol. */
-static __always_inline __u64 csum_pseudo(const struct packet *p)
-{
-	__u64 sum = bpf_htonl(TOO_BIG_BYTES) + (__u64)bpf_htonl(IPPROTO_ICMPV6);
-
-	for (int i = 0; i < 4; i++)
-		sum += (__u64)p->flow.src.w[i] + p->flow.dst.w[i];
-	return sum;
-}
-
-static __always_inline bool too_big_ip(struct packet *p)
-{
-	if (p->v6) {
-		struct ipv6hdr *ip = packet_at(p, p->l3, struct ipv6hdr);
-
-		if (!ip)
-			return false;
-		*(__be32 *)ip = bpf_htonl(6U << 28);
-		ip->payload_len = bpf_htons(TOO_BIG_BYTES);
-		ip->nexthdr = IPPROTO_ICMPV6;
-		ip->hop_limit = OUTER_TTL;
-		__builtin_memcpy(&ip->saddr, &p->flow.dst, 16);
-		__builtin_memcpy(&ip->daddr, &p->flow.src, 16);
-	} else {
-		struct iphdr *ip = packet_at(p, p->l3, struct iphdr);
-		struct iphdr outer = {
-			.version = 4,
-			.ihl = sizeof(*ip) / 4,
-			.tot_len = bpf_htons(sizeof(*ip) + TOO_BIG_BYTES),
-			.ttl = OUTER_TTL,
-			.protocol = IPPROTO_ICMP,
-			.saddr = p->flow.dst.w[3],
-			.daddr = p->flow.src.w[3],
-		};
-
-		if (!ip)
-			return false;
-		outer.check = csum_outer(&outer);
-		*ip = outer;
-	}
-	return true;
-}
-
 static __always_inline bool too_big_icmp(struct packet *p, __u32 at, __u32 mtu)
 {
 	struct too_big *icmp = packet_span(p, at, TOO_BIG_BYTES);
@@ -101,29 +58,28 @@ static __always_inline bool too_big_icmp(struct packet *p, __u32 at, __u32 mtu)
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)icmp, TOO_BIG_BYTES, 0);
 	if (sum < 0)
 		return false;
-	icmp->check = (__u16)~csum_fold((__u64)sum + (p->v6 ? csum_pseudo(p) : 0));
+	icmp->check = (__u16)~csum_fold(
+		(__u64)sum + (p->v6 ? csum_pseudo(p, IPPROTO_ICMPV6, TOO_BIG_BYTES) : 0));
 	return true;
 }
 
 /* Turns the packet into the answer. */
 static __noinline int too_big(struct packet *p)
 {
+	struct macs macs;
 	__u32 ip, mtu;
-	struct macs macs, *old;
 
 	if (!p)
 		return SLUICE_R_too_big;
 	ip = p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	mtu = p->quoted ? 0 : too_big_mtu(p);
-	old = packet_at(p, 0, struct macs);
-	if (!mtu || !old || p->ip_bytes < TOO_BIG_QUOTE || !too_big_room(p))
+	if (!mtu || p->ip_bytes < TOO_BIG_QUOTE || !too_big_room(p) || !reply_macs(p, &macs))
 		return SLUICE_R_too_big;
-	__builtin_memcpy(macs.dest, old->source, ETH_ALEN);
-	__builtin_memcpy(macs.source, old->dest, ETH_ALEN);
 	if (bpf_xdp_adjust_tail(p->ctx, (int)(p->l3 + TOO_BIG_QUOTE) - (int)p->bytes) != 0 ||
 	    bpf_xdp_adjust_head(p->ctx, -(int)(ip + sizeof(struct too_big))) != 0)
 		return SLUICE_R_too_big;
-	if (!l2_write(p, &macs, p->l3, p->v6) || !too_big_ip(p) ||
+	if (!l2_write(p, &macs, p->l3, p->v6) ||
+	    !reply_ip(p, p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, TOO_BIG_BYTES, 0) ||
 	    !too_big_icmp(p, p->l3 + ip, mtu))
 		return SLUICE_R_too_big;
 	p->verdict = XDP_TX;

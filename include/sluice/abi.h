@@ -33,7 +33,7 @@
 #define SLUICE_EVENT_HEAD   128        /* bytes of a sampled frame that its event holds */
 #define SLUICE_FILTER_WORDS 256        /* 64 bits each; with more VIPs a filter lets more through */
 #define SLUICE_SLOTS        64         /* reason and notice slots, so that they can grow */
-#define SLUICE_SCRATCH      32         /* words for the gate itself */
+#define SLUICE_SCRATCH      64         /* words for the gate itself */
 
 /* ---- what an operator edits with bpftool: stable, in the manual ------------------- */
 
@@ -90,7 +90,31 @@ struct sluice_service {
 	__u8 track;      /* enum sluice_track */
 	__u8 pins;       /* 1: some sources have a backend of their own, in the map pins */
 	__u8 limited;    /* 1: each source has a limit, in the map limits */
-	__u8 pad[5];
+	__u8 syncookie;  /* enum sluice_syncookie */
+	__u32 syn_rate;  /* SYNs per CPU and second; more of them are a flood */
+};
+
+/* Which SYNs of an l7 service the gate answers itself. */
+#define SLUICE_SYNCOOKIES(SLUICE_SYNCOOKIE)                                                        \
+	SLUICE_SYNCOOKIE(off, "none")                                                              \
+	SLUICE_SYNCOOKIE(auto, "those that come amid a flood")                                     \
+	SLUICE_SYNCOOKIE(always, "all")
+
+enum sluice_syncookie {
+#define SLUICE_SYNCOOKIE(name, sentence) SLUICE_SYNCOOKIE_##name,
+	SLUICE_SYNCOOKIES(SLUICE_SYNCOOKIE)
+#undef SLUICE_SYNCOOKIE
+		SLUICE_SYNCOOKIE_COUNT,
+};
+
+/* What such an answer says of this host: what its TCP stack would say itself, since that is who
+ * goes on with the connection. */
+struct sluice_cookies {
+	__u16 mss[2];   /* of IPv4 and IPv6; 0: not known yet, so that none is answered */
+	__u8 timestamp; /* 1: with a timestamp, which holds what of the client's options counts */
+	__u8 sack;      /* 1: with it, selective acknowledgements */
+	__u8 scale;     /* with it, the shift of windows + 1; 0: they are not scaled */
+	__u8 pad;
 };
 
 /* The last change of a service's Maglev table; the one before it is in the map rings_before. */
@@ -258,6 +282,13 @@ struct sluice_hop {
 	__u8 pad[5];
 };
 
+/* The SYNs that one CPU saw of a service. */
+struct sluice_syns {
+	__u64 start_ns; /* the window in which they are counted: a second */
+	__u64 until_ns; /* so long it counts as a flood; 0: there is none */
+	__u64 seen;
+};
+
 /*
  * Element cpu of the array map `counters`: written by that CPU alone, so plain adds do;
  * an array of one struct per CPU because its lookup is inlined by every kernel, and
@@ -289,6 +320,7 @@ struct sluice_counters {
 	__u64 capture_until_ns; /* CLOCK_BOOTTIME */
 	/* The gate's own: a packet on its way to a function that the verifier walks by itself. */
 	__u64 scratch[SLUICE_SCRATCH];
+	struct sluice_syns syns[SLUICE_MAX_SERVICES];
 };
 
 /* One sampled packet, in the ring buffer `events`. */
@@ -322,6 +354,7 @@ SLUICE_SIZE(struct sluice_change, 16);
 SLUICE_SIZE(struct sluice_backend, 48);
 SLUICE_SIZE(struct sluice_pin_key, 24);
 SLUICE_SIZE(struct sluice_pin, 8);
+SLUICE_SIZE(struct sluice_cookies, 8);
 SLUICE_SIZE(struct sluice_limit, 64);
 SLUICE_SIZE(struct sluice_sources, 64);
 SLUICE_SIZE(struct sluice_label, 44);

@@ -46,7 +46,10 @@
 	SLUICE_REASON(nat_full, DROP, "nat has no source port left towards the backend")           \
 	SLUICE_REASON(rate_packets, DROP, "the source sends the service more than its limit")      \
 	SLUICE_REASON(rate_connections, DROP,                                                      \
-		      "the source opens more connections to the service than its limit")
+		      "the source opens more connections to the service than its limit")           \
+	SLUICE_REASON(syncookie, TX, "a SYN answered with a cookie, of which nothing is kept")     \
+	SLUICE_REASON(syncookie_bad, DROP,                                                         \
+		      "amid a flood of SYNs, of no connection and without a valid cookie")
 
 enum sluice_reason {
 #define SLUICE_REASON(name, action, sentence) SLUICE_R_##name,
@@ -79,7 +82,11 @@ enum sluice_reason {
 			      "pinned to")                                                         \
 	SLUICE_NOTICE(pin_unused, "the same, hashed because that backend takes no new flows")      \
 	SLUICE_NOTICE(rate_forgotten, "sources forgotten to count others, within their limits "    \
-				      "again from then on")
+				      "again from then on")                                        \
+	SLUICE_NOTICE(syncookie_good, "packets that opened a connection by its cookie, amid a "    \
+				      "flood of SYNs")                                             \
+	SLUICE_NOTICE(syncookie_refused, "SYNs that the kernel made no cookie for; its own stack " \
+					 "takes them")
 
 enum sluice_notice {
 #define SLUICE_NOTICE(name, sentence) SLUICE_N_##name,

@@ -24,6 +24,7 @@
 #include "bed_nat.h"
 #include "gate.skel.h"
 #include "l4/arrays.h"
+#include "l4/cookies.h"
 #include "l4/rates.h"
 #include "sluice/conn.h"
 
@@ -412,6 +413,7 @@ static const char *gate_load(const struct bed_tuning *t)
 	skel->rodata->conn_buckets = bed.n_conns;
 	skel->rodata->rate_lines = bed.n_conns;
 	skel->rodata->rates_on = t->rates_on;
+	skel->rodata->syncookies = cookies_possible();
 	skel->rodata->conn_seed = BED_SEED;
 	skel->rodata->conn_step_ms = BED_STEP_MS;
 	skel->rodata->conn_rate = t->conn_rate;

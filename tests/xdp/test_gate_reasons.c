@@ -3,10 +3,11 @@
  * Each reason and each notice, at least once: the last test asks the tables of reasons.h
  * whether one is missing here.
  */
-#include "scene.h"
+#include "site.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <time.h>
 
 #include <bpf/bpf.h>
@@ -216,6 +217,37 @@ static void reasons_of_a_limit(void **unused)
 	bed_limit(TO_B1, NULL);
 }
 
+static void reasons_of_syn_cookies(void **unused)
+{
+	struct frame in;
+	struct run run;
+
+	(void)unused;
+	site_open();
+	site_says(true, true, true);
+	site_syncookie(SLUICE_SYNCOOKIE_always, 1000);
+	frame_parse(&in, "eth / ip4 client > site / tcp 1000 > 443 S");
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_syncookie);
+	site_flooded(true);
+	frame_parse(&in, "eth / ip4 client > site / tcp 1000 > 443 A");
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_syncookie_bad);
+	/* Where the answer has its sequence number, and the next packet what it acknowledges. */
+	frame_parse(&in, "eth / ip4 client > site / tcp 1000 > 443 S");
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_syncookie);
+	frame_parse(&in, "eth / ip4 client > site / tcp 1000 > 443 A");
+	memcpy(in.b + 42, run.out.b + 38, 4);
+	memcpy(in.b + 38, run.out.b + 42, 4);
+	for (int i = 45; ++in.b[i] == 0; i--)
+		;
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_l7);
+	assert_int_equal(bed.counters->notices[SLUICE_N_syncookie_good], 1);
+	site_close();
+	frame_parse(&in, "eth / ip4 client > site / tcp 1000 > 443 S");
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_l7);
+	assert_int_equal(bed.counters->notices[SLUICE_N_syncookie_refused], 1);
+	site_syncookie(SLUICE_SYNCOOKIE_off, 0);
+}
+
 static void reasons_of_the_way(void **unused)
 {
 	static struct frame in;
@@ -305,6 +337,7 @@ int main(void)
 		cmocka_unit_test(notice_of_a_flow_older_than_a_change),
 		cmocka_unit_test(notices_of_a_pinned_source),
 		cmocka_unit_test(reasons_of_a_limit),
+		cmocka_unit_test(reasons_of_syn_cookies),
 		cmocka_unit_test(reasons_of_the_way),
 		cmocka_unit_test(reasons_of_nat),
 		cmocka_unit_test(events_lost_when_the_ring_is_full),

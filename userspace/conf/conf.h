@@ -66,6 +66,9 @@ struct conf_service {
 	uint32_t udp_timeout_ms; /* l4: silence after which a UDP flow is a new one: 30s */
 	uint32_t mss;            /* l4: TCP segments at most; SLUICE_MSS_AUTO; 0 = any */
 
+	uint32_t syncookie;      /* l7: enum sluice_syncookie: which SYNs the gate answers */
+	uint32_t syncookie_rate; /* l7: SYNs per CPU and second, beyond which they are a flood */
+
 	/* l7. Each limit has a default that suits a public site. */
 	const struct conf_pool *pool; /* its own backends; NULL: l4 */
 	uint32_t header_ms;           /* for a client to send a request head: 10s */

@@ -62,6 +62,8 @@ static cfg_opt_t service_opts[] = {
 	ONE("forward"),
 	ONE("hash"),
 	ONE("track"),
+	ONE("syncookie"),
+	ONE("syncookie_rate"),
 	ONE("udp_timeout"),
 	ONE("ring_size"),
 	ONE("previous_table"),

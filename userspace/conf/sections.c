@@ -288,16 +288,19 @@ static void listens_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	}
 }
 
-/* One of n words, or the first of them if nothing is written; l4 services alone have it. */
+/* One of n words, or the first of them if nothing is written; services of that kind alone have
+ * it. */
 static uint32_t choice_read(struct reading *r, const struct value *v, const char *name,
-			    const char *const words[], unsigned n, const struct conf_service *s)
+			    const char *const words[], unsigned n, uint32_t kind,
+			    const struct conf_service *s)
 {
 	char all[64] = "";
 
 	if (!v)
 		return 0;
-	if (s->kind == SLUICE_L7) {
-		complain(r, v->line, "%s means nothing to an l7 service; remove it", name);
+	if (s->kind && s->kind != kind) {
+		complain(r, v->line, "%s means nothing to an %s service; remove it", name,
+			 s->kind == SLUICE_L7 ? "l7" : "l4");
 		return 0;
 	}
 	for (unsigned i = 0; i < n; i++) {
@@ -316,13 +319,28 @@ static void way_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	static const char *const modes[] = {SLUICE_MODES(WORD)};
 	static const char *const hashes[] = {SLUICE_HASHES(WORD)};
 	static const char *const tracks[] = {SLUICE_TRACKS(WORD)};
+	static const char *const syncookies[] = {SLUICE_SYNCOOKIES(WORD)};
 #undef WORD
+#define CHOICE(name, words, count, kind)                                                           \
+	choice_read(r, value_of(sec, name), name, words, count, kind, s)
 
-	s->forward =
-		choice_read(r, value_of(sec, "forward"), "forward", modes, SLUICE_MODE_COUNT, s);
-	s->hash = choice_read(r, value_of(sec, "hash"), "hash", hashes, SLUICE_HASH_COUNT, s);
-	s->track = choice_read(r, value_of(sec, "track"), "track", tracks, SLUICE_TRACK_COUNT, s);
+	s->forward = CHOICE("forward", modes, SLUICE_MODE_COUNT, SLUICE_L4);
+	s->hash = CHOICE("hash", hashes, SLUICE_HASH_COUNT, SLUICE_L4);
+	s->track = CHOICE("track", tracks, SLUICE_TRACK_COUNT, SLUICE_L4);
+	s->syncookie = CHOICE("syncookie", syncookies, SLUICE_SYNCOOKIE_COUNT, SLUICE_L7);
+#undef CHOICE
 	nat_words_check(r, sec, s);
+}
+
+/* The gate knows services by their addresses. */
+static void listens_check(struct reading *r, const struct conf_service *s, const char *what)
+{
+	for (unsigned i = 0; i < s->n_listens; i++)
+		if (addr_is_any(&s->listens[i].endpoint.addr))
+			complain(r, s->listens[i].line,
+				 "listen: a service with %s needs addresses of its own, by "
+				 "which the gate knows it; write them, or remove the %s",
+				 what, what[0] == 'a' ? what + 2 : what);
 }
 
 static void ring_check(struct reading *r, const struct value *v, const struct conf_service *s)
@@ -348,7 +366,6 @@ static bool limits_something(const struct value *v)
 	return v && strcmp(v->text, "0") != 0;
 }
 
-/* The gate knows services by their addresses. */
 static void limit_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 {
 	struct conf_limit *l = &s->limit;
@@ -363,11 +380,7 @@ static void limit_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 			 "the limit of service \"%s\" limits nothing; write packets = NUMBER or "
 			 "connections = NUMBER, each a second, or remove it",
 			 s->name);
-	for (unsigned i = 0; i < s->n_listens; i++)
-		if (addr_is_any(&s->listens[i].endpoint.addr))
-			complain(r, s->listens[i].line,
-				 "listen: a service with a limit needs addresses of its own, by "
-				 "which the gate knows it; write them, or remove the limit");
+	listens_check(r, s, "a limit");
 }
 
 static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
@@ -382,6 +395,8 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	if (s->kind == SLUICE_L4)
 		settings_refuse(r, "pool", sec);
 	listens_read(r, sec, s);
+	if (s->syncookie)
+		listens_check(r, s, "syncookie");
 	limit_read(r, cfg_size(sec, "limit") ? cfg_getsec(sec, "limit") : NULL, s);
 	of.name = s->name;
 	of.line = s->line;

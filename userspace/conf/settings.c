@@ -44,6 +44,7 @@ const struct setting settings[] = {
 	L4("ring_size", COUNT, ring_size, SLUICE_RING_SIZE, 3, MAGLEV_MAX_SIZE),
 	L4("previous_table", MS, previous_ms, 600000, 0, 24 * HOUR),
 	L4("udp_timeout", MS, udp_timeout_ms, 30000, 1000, HOUR),
+	L7("syncookie_rate", COUNT, syncookie_rate, 5000, 1, 10000000),
 	L7("header_timeout", MS, header_ms, 10000, 1, HOUR),
 	L7("body_timeout", MS, body_ms, 60000, 1, 24 * HOUR),
 	L7("idle_timeout", MS, idle_ms, 75000, 1, 24 * HOUR),

@@ -12,6 +12,7 @@
 #include "ctl/flows.h"
 #include "l4/attach.h"
 #include "l4/chatter.h"
+#include "l4/cookies.h"
 #include "l4/host.h"
 #include "l4/route.h"
 #include "l4/steer.h"
@@ -133,6 +134,27 @@ int ctl_sync_host(const struct plan_state *state, bool dry, bool renew, struct e
 	return rc < 0 ? rc : changes + rc;
 }
 
+int ctl_sync_cookies(const struct gate *g, const struct plan_state *state, struct err *e)
+{
+	struct sluice_cookies cookies;
+	struct cookies_host host;
+	const char *caution;
+	bool any = false;
+	int rc;
+
+	for (size_t i = 0; i < state->n_services; i++)
+		any |= state->services[i].entry.syncookie != 0;
+	if (!any)
+		return 0;
+	cookies_look(&host);
+	cookies = cookies_of(&host);
+	rc = cookies_write(g, &cookies, e);
+	caution = cookies_caution(&host, cookies_possible());
+	if (rc == 0 && caution)
+		fprintf(stderr, "sluice: note: %s\n", caution);
+	return rc;
+}
+
 /* A gate that was put there while no l4 service had a limit. */
 static void note_limits(const char *path)
 {
@@ -162,10 +184,12 @@ static int apply(const struct conf *c, bool dry, struct err *e)
 	if (rc)
 		return rc;
 	changes = ctl_sync_maps(&gate, c, stdout, dry, &state, e);
+	if (changes >= 0 && !dry)
+		rc = ctl_sync_cookies(&gate, &state, e);
 	gate_close(&gate);
 	if (changes < 0)
 		return changes;
-	rc = ctl_sync_host(&state, dry, false, e);
+	rc = rc ? rc : ctl_sync_host(&state, dry, false, e);
 	plan_state_fini(&state);
 	if (rc >= 0 && rc + changes == 0)
 		puts("nothing to change");

@@ -251,6 +251,19 @@ static void note_size(const char *table, uint32_t wanted, uint32_t entries)
 			table, entries, wanted);
 }
 
+/* Once it is known which interfaces there are. */
+static int fill_cookies(const struct plan_state *state, struct err *e)
+{
+	struct gate gate;
+	int rc = gate_open(&gate, e);
+
+	if (rc)
+		return rc;
+	rc = ctl_sync_cookies(&gate, state, e);
+	gate_close(&gate);
+	return rc;
+}
+
 static int attach(const struct attach_words *w, struct err *e)
 {
 	const struct load_tuning *t = &w->options.tuning;
@@ -267,6 +280,7 @@ static int attach(const struct attach_words *w, struct err *e)
 	if (rc == 0)
 		note_size("the table of sources", t->max_sources, sizes.sources);
 	rc = rc ? rc : fill_and_put(w, made, &state, e);
+	rc = rc ? rc : fill_cookies(&state, e);
 	for (unsigned i = 0; rc == 0 && i < w->n_ifnames; i++)
 		note_forwarding(w->ifnames[i], &state);
 	rc = rc ? rc : ctl_sync_host(&state, false, true, e);

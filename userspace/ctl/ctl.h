@@ -51,6 +51,10 @@ int ctl_sync_maps(const struct gate *g, const struct conf *c, FILE *out, bool dr
  * addresses. Returns the number of changes or -errno. */
 int ctl_sync_host(const struct plan_state *state, bool dry, bool renew, struct err *e);
 
+/* What SYNs are answered with, into the maps, if a service of the state has that; says to stderr
+ * what is in its way. 0 or -errno. */
+int ctl_sync_cookies(const struct gate *g, const struct plan_state *state, struct err *e);
+
 int ctl_attach(int argc, char **argv);
 int ctl_detach(int argc, char **argv);
 int ctl_status(int argc, char **argv);

@@ -138,6 +138,9 @@ static json_t *services_json(const struct status *s, bool *oom)
 			    oom);
 			put(o, "hash", json_string(plan_hash_name(svc->entry.hash)), oom);
 			put(o, "track", json_string(plan_track_name(svc->entry.track)), oom);
+		} else if (svc->kind) {
+			put(o, "syncookie", json_string(plan_syncookie_name(svc->entry.syncookie)),
+			    oom);
 		}
 		put(o, "listens", listens_json(s, svc->id, oom), oom);
 		put(o, "backends", backends_json(s, svc->id, oom), oom);

@@ -33,6 +33,7 @@
 	X(pins)                                                                                    \
 	X(limits)                                                                                  \
 	X(sources)                                                                                 \
+	X(cookies)                                                                                 \
 	X(decap_from)                                                                              \
 	X(counters)                                                                                \
 	X(events)                                                                                  \

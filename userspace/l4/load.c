@@ -20,6 +20,7 @@
 
 #include "gate.skel.h"
 #include "l4/conns.h"
+#include "l4/cookies.h"
 #include "l4/rates.h"
 #include "l4/ticks.h"
 #include "sluice/abi.h"
@@ -217,6 +218,7 @@ struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
 	/* Not where the kernel is locked down for confidentiality. */
 	skel->rodata->event_heads =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_probe_read_kernel, NULL) == 1;
+	skel->rodata->syncookies = cookies_possible();
 	skel->rodata->conn_seed = pinned_seed();
 	skel->rodata->conn_step_ms = conns_step_ms();
 	skel->rodata->conn_buckets = conn_buckets(t);

@@ -91,6 +91,7 @@ void plan_state_fini(struct plan_state *s);
 const char *plan_mode_name(__u32 mode);
 const char *plan_hash_name(__u32 hash);
 const char *plan_track_name(__u32 track);
+const char *plan_syncookie_name(__u32 syncookie);
 /* "10.0.0.11", or with its port where it has one: a backend's address, and its key in Maglev. */
 const char *plan_backend_text(const struct plan_backend *b, char buf[ENDPOINT_TEXT]);
 /* The VIP's own entry, by its key (abi.h). */

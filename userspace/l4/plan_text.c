@@ -119,6 +119,8 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 	out->mode = s->forward;
 	out->entry.hash = s->hash;
 	out->entry.track = (__u8)s->track;
+	out->entry.syncookie = (__u8)s->syncookie;
+	out->entry.syn_rate = s->syncookie ? s->syncookie_rate : 0;
 	out->limit = rates_limit(s);
 	out->entry.limited = out->limit.burst_ms != 0;
 	out->previous_ms = s->kind == SLUICE_L4 ? s->previous_ms : 0;
@@ -194,6 +196,7 @@ int plan_want(struct plan_state *want, const struct conf *c, struct err *e)
 static const char *const modes[] = {SLUICE_MODES(NAME)};
 static const char *const hashes[] = {SLUICE_HASHES(NAME)};
 static const char *const tracks[] = {SLUICE_TRACKS(NAME)};
+static const char *const syncookies[] = {SLUICE_SYNCOOKIES(NAME)};
 #undef NAME
 
 const char *plan_mode_name(__u32 mode)
@@ -209,6 +212,11 @@ const char *plan_hash_name(__u32 hash)
 const char *plan_track_name(__u32 track)
 {
 	return track < SLUICE_TRACK_COUNT ? tracks[track] : "?";
+}
+
+const char *plan_syncookie_name(__u32 syncookie)
+{
+	return syncookie < SLUICE_SYNCOOKIE_COUNT ? syncookies[syncookie] : "?";
 }
 
 const char *plan_backend_text(const struct plan_backend *b, char buf[ENDPOINT_TEXT])
@@ -276,6 +284,16 @@ static void print_backend_change(const struct plan_edit *x, FILE *out)
 	fputc('\n', out);
 }
 
+static void print_syncookie_change(const struct sluice_service *s, const struct sluice_service *old,
+				   FILE *out)
+{
+	if (s->syncookie != old->syncookie)
+		fprintf(out, " syncookie %s -> %s", plan_syncookie_name(old->syncookie),
+			plan_syncookie_name(s->syncookie));
+	if (s->syn_rate != old->syn_rate && s->syncookie && old->syncookie)
+		fprintf(out, " syncookie_rate %u -> %u", old->syn_rate, s->syn_rate);
+}
+
 /* All that is changed of one, however much it is: in one line. */
 static void print_vip_change(const struct plan_edit *x, FILE *out)
 {
@@ -283,7 +301,7 @@ static void print_vip_change(const struct plan_edit *x, FILE *out)
 	char text[ENDPOINT_TEXT + 8];
 
 	if (s->kind == old->kind && s->hash == old->hash && s->track == old->track &&
-	    s->id == old->id)
+	    s->syncookie == old->syncookie && s->syn_rate == old->syn_rate && s->id == old->id)
 		return; /* the line about the ring says it */
 	fprintf(out, "~ service %s %s", x->service->name, vip_text(x->vip, text, sizeof(text)));
 	if (strcmp(kind_name(s->kind), kind_name(old->kind)) != 0)
@@ -293,6 +311,7 @@ static void print_vip_change(const struct plan_edit *x, FILE *out)
 	if (s->track != old->track)
 		fprintf(out, " track %s -> %s", plan_track_name(old->track),
 			plan_track_name(s->track));
+	print_syncookie_change(s, old, out);
 	if (s->id != old->id)
 		fputs(" now leads here", out);
 	fputc('\n', out);
