@@ -58,9 +58,10 @@ struct conf_service {
 
 	struct conf_backend *backends; /* l4 */
 	unsigned n_backends;
-	uint32_t ring_size;      /* l4: Maglev table size, a prime */
-	uint32_t forward;        /* l4: enum sluice_mode: how packets go to the backends */
-	uint32_t hash;           /* l4: enum sluice_hash: what of a flow chooses */
+	const struct conf_health *health; /* l4: how they are checked; NULL: they are not */
+	uint32_t ring_size;               /* l4: Maglev table size, a prime */
+	uint32_t forward;                 /* l4: enum sluice_mode: how packets go to the backends */
+	uint32_t hash;                    /* l4: enum sluice_hash: what of a flow chooses */
 	uint32_t track;          /* l4: enum sluice_track: who enters the connection table */
 	uint32_t previous_ms;    /* l4: how long a table is kept after a change: 10m; 0 = not */
 	uint32_t udp_timeout_ms; /* l4: silence after which a UDP flow is a new one: 30s */
@@ -110,13 +111,16 @@ struct conf {
 	uint32_t drain_ms;        /* on SIGTERM, how long running requests may take: 30s */
 	const char *access_log;   /* path, "stdout", "syslog", or NULL = off */
 	struct log_format access_format;
-	const char *hop_name; /* pseudonym in Via: "sluice" */
+	const char *hop_name;  /* pseudonym in Via: "sluice" */
+	uint32_t max_checks;   /* of backends, at a time */
+	const char *state_dir; /* of what outlives the daemon; NULL = off */
 
 	/* The named ones, in the order of the file, and behind them those of l7 services. */
 	struct conf_pool *pools;
 	unsigned n_pools, n_named_pools;
 	struct conf_service *services;
 	unsigned n_services;
+	uint32_t n_slots; /* backends that are checked */
 
 	/* conf_find's own */
 	struct conf_slot *slots;

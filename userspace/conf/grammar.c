@@ -37,12 +37,26 @@ static cfg_opt_t gate_opts[] = {
 	MANY("decap_from"), MANY("nat_source"), ONE("nat_ports"),   CFG_END(),
 };
 static cfg_opt_t daemon_opts[] = {
-	ONE("user"),          ONE("threads"),    ONE("max_connections"),
-	ONE("drain_timeout"), ONE("access_log"), MANY("access_format"),
-	ONE("via"),           CFG_END(),
+	ONE("user"),
+	ONE("threads"),
+	ONE("max_connections"),
+	ONE("drain_timeout"),
+	ONE("access_log"),
+	MANY("access_format"),
+	ONE("via"),
+	ONE("checks"),
+	ONE("state"),
+	CFG_END(),
 };
 static cfg_opt_t backend_opts[] = {
 	ONE(GRAMMAR_NAME), ONE("address"), ONE("weight"), MANY("pin"), CFG_END(),
+};
+static cfg_opt_t health_opts[] = {
+	ONE("type"), ONE("port"),    ONE("interval"), ONE("timeout"), ONE("rise"),
+	ONE("fall"), ONE("jitter"),  ONE("floor"),    ONE("method"),  ONE("path"),
+	ONE("host"), MANY("status"), ONE("body"),     ONE("verify"),  ONE("ca"),
+	ONE("name"), ONE("record"),  ONE("send"),     ONE("expect"),  MANY("command"),
+	CFG_END(),
 };
 static cfg_opt_t limit_opts[] = {
 	ONE("packets"),        ONE("connections"),    ONE("burst"),
@@ -51,7 +65,8 @@ static cfg_opt_t limit_opts[] = {
 /* A named pool has these, and an l7 service for its own one. */
 #define POOL_OPTS                                                                                  \
 	ONE("connect_timeout"), ONE("response_timeout"), ONE("upstream_idle_timeout"),             \
-		ONE("upstream_idle_max"), CFG_SEC("backend", backend_opts, CFGF_MULTI)
+		ONE("upstream_idle_max"), CFG_SEC("health", health_opts, CFGF_NODEFAULT),          \
+		CFG_SEC("backend", backend_opts, CFGF_MULTI)
 static cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};
 // clang-format off
 static cfg_opt_t service_opts[] = {

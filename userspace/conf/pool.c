@@ -21,6 +21,7 @@ static const struct conf_pool *pool_read(struct reading *r, cfg_t *sec,
 	p->line = of->line;
 	settings_read(r, "pool", sec, 0, p);
 	p->n_backends = backends_read(r, sec, of, &p->backends);
+	p->health = health_read(r, sec);
 	return p;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "conf/health.h"
 
 #define CONF_MAX_BACKENDS 1024 /* of one pool, or of one l4 service */
 #define CONF_MAX_POOLS    1023 /* that have names */
@@ -35,6 +36,7 @@ struct conf_pool {
 
 	struct conf_backend *backends;
 	unsigned n_backends;
+	const struct conf_health *health; /* how they are checked; NULL: they are not */
 
 	uint32_t connect_ms;        /* to reach a backend: 5s */
 	uint32_t response_ms;       /* from the whole request sent to the response head: 60s */

@@ -136,6 +136,12 @@ const struct conf_pool *pool_of_service(struct reading *r, cfg_t *sec,
 
 void access_read(struct reading *r, cfg_t *daemon); /* NULL: there is no such section */
 
+/* ---- health.c ------------------------------------------------------------------------- */
+
+/* Of a pool or a service; NULL: there is none. */
+const struct conf_health *health_read(struct reading *r, cfg_t *owner);
+void health_check(struct reading *r);
+
 /* ---- nat.c ---------------------------------------------------------------------------- */
 
 void nat_settings_read(struct reading *r, cfg_t *gate); /* NULL: there is no such section */

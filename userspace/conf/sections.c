@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/health_page.h"
 #include "base/maglev.h"
 #include "conf/read.h"
 
@@ -171,6 +172,18 @@ static void gate_read(struct reading *r, cfg_t *sec)
 
 /* ---- daemon --------------------------------------------------------------------------- */
 
+static void state_read(struct reading *r, const struct value *v)
+{
+	r->conf->state_dir = HEALTH_PAGE_DIR;
+	if (!v)
+		return;
+	r->conf->state_dir = strcmp(v->text, "off") == 0 ? NULL : text_keep(r, v->text);
+	if (r->conf->state_dir && v->text[0] != '/')
+		complain(r, v->line,
+			 "state: \"%s\" is not a folder; write a path that begins with /, or off",
+			 v->text);
+}
+
 static void daemon_read(struct reading *r, cfg_t *sec)
 {
 	struct conf *c = r->conf;
@@ -178,6 +191,7 @@ static void daemon_read(struct reading *r, cfg_t *sec)
 		     *via = sec ? value_of(sec, "via") : NULL;
 
 	settings_read(r, "daemon", sec, 0, c);
+	state_read(r, sec ? value_of(sec, "state") : NULL);
 	c->user = user ? text_keep(r, user->text) : "nobody";
 	c->hop_name = via ? text_keep(r, via->text) : "sluice";
 	if (user && !is_name(user->text, USER_MAX))
@@ -383,6 +397,13 @@ static void limit_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	listens_check(r, s, "a limit");
 }
 
+static void l4_backends_read(struct reading *r, cfg_t *sec, const struct backends_of *of,
+			     struct conf_service *s)
+{
+	s->n_backends = backends_read(r, sec, of, &s->backends);
+	s->health = health_read(r, sec);
+}
+
 static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 {
 	struct backends_of of = {.what = "service"};
@@ -403,7 +424,7 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	of.kind = s->kind;
 	of.forward = s->forward;
 	if (s->kind == SLUICE_L4)
-		s->n_backends = backends_read(r, sec, &of, &s->backends);
+		l4_backends_read(r, sec, &of, s);
 	else
 		s->pool = pool_of_service(r, sec, s);
 	ring_check(r, value_of(sec, "ring_size"), s);

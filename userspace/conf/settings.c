@@ -22,6 +22,7 @@
 #define L4(name, kind, ...)     ROW("service", name, kind, SLUICE_L4, struct conf_service, __VA_ARGS__)
 #define LIMIT(name, kind, ...)  ROW("limit", name, kind, 0, struct conf_limit, __VA_ARGS__)
 #define POOL(name, kind, ...)   ROW("pool", name, kind, 0, struct conf_pool, __VA_ARGS__)
+#define HEALTH(name, kind, ...) ROW("health", name, kind, 0, struct conf_health, __VA_ARGS__)
 #define L7(name, kind, ...)     ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
 #define MS                      SETTING_MS
 #define BYTES                   SETTING_BYTES
@@ -39,6 +40,7 @@ const struct setting settings[] = {
 
 	DAEMON("threads", COUNT, threads, 0, 0, CONF_MAX_THREADS),
 	DAEMON("max_connections", COUNT, max_connections, 20000, 1, 1000000),
+	DAEMON("checks", COUNT, max_checks, 256, 1, 4096),
 	DAEMON("drain_timeout", MS, drain_ms, 30000, 0, 24 * HOUR),
 
 	L4("ring_size", COUNT, ring_size, SLUICE_RING_SIZE, 3, MAGLEV_MAX_SIZE),
@@ -65,6 +67,14 @@ const struct setting settings[] = {
 	LIMIT("burst", MS, burst_ms, 1000, 1, HOUR),
 	LIMIT("source_prefix4", COUNT, source_prefix4, 32, 1, 32),
 	LIMIT("source_prefix6", COUNT, source_prefix6, 64, 1, 128),
+
+	HEALTH("port", COUNT, port, 0, 0, 65535),
+	HEALTH("interval", MS, interval_ms, 2000, 50, HOUR),
+	HEALTH("timeout", MS, timeout_ms, 1000, 10, HOUR),
+	HEALTH("rise", COUNT, rise, 2, 1, 100),
+	HEALTH("fall", COUNT, fall, 3, 1, 100),
+	HEALTH("jitter", COUNT, jitter, 10, 0, 50),
+	HEALTH("floor", COUNT, floor, 10, 0, 100),
 
 	ROW("backend", "weight", COUNT, 0, struct conf_backend, weight, 1, 0, MAGLEV_MAX_WEIGHT),
 };
