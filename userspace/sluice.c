@@ -32,6 +32,10 @@ static const struct command commands[] = {
 	 "[--json] [-i IFACE]\n"
 	 "  -j, --json           for programs: exact numbers, stable names\n"
 	 "  -i, --interface I    only this interface's line\n"},
+	{"health", ctl_health, "backends as the daemon's checks find them",
+	 "[--json] [--state DIR]\n"
+	 "  -j, --json           for programs: exact numbers, stable names\n"
+	 "  -s, --state DIR      where the daemon keeps it (/run/sluice)\n"},
 	{"apply", ctl_apply, "bring a running gate to what a file says",
 	 "-c FILE [--dry-run]\n"
 	 "  -c, --config FILE    the configuration\n"

@@ -46,6 +46,7 @@ struct health_record {
 	char backend[SLUICE_NAME];     /* its name there */
 	char address[ENDPOINT_TEXT];   /* that is checked */
 	char type[8];                  /* of check */
+	uint8_t kind;                  /* SLUICE_L4 or SLUICE_L7 */
 	uint8_t up, known;             /* known: as a check said, and not only as assumed */
 	uint8_t panic;                 /* its pool uses all, the down ones too */
 	uint8_t way;                   /* enum health_way */

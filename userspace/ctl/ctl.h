@@ -65,6 +65,7 @@ int ctl_version(int argc, char **argv);
 int ctl_block(int argc, char **argv);
 int ctl_allow(int argc, char **argv);
 int ctl_backend(int argc, char **argv);
+int ctl_health(int argc, char **argv);
 int ctl_flow(int argc, char **argv);
 int ctl_flows(int argc, char **argv);
 int ctl_why(int argc, char **argv);

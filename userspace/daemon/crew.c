@@ -77,6 +77,17 @@ static bool has_l7(const struct conf *c)
 	return false;
 }
 
+static int nothing_to_do(const struct conf *c, struct err *e)
+{
+	return err_set(
+		e, EINVAL,
+		c->n_slots ? "%s has no l7 service, and l4 services are checked only where a gate "
+			     "is attached (`sluice attach`)"
+			   : "%s has no l7 service, so there is nothing to do here (l4 services "
+			     "need no daemon but for health checks: `sluice apply`)",
+		c->path);
+}
+
 int crew_make(struct crew **out, struct conf *conf, bool steered, const struct crew *old,
 	      struct err *e)
 {
@@ -89,11 +100,10 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 		return err_set(e, ENOMEM, "out of memory");
 	crew->control = crew->access_log = -1;
 	crew->threads = threads;
-	rc = has_l7(conf) ? 0
-			  : err_set(e, EINVAL,
-				    "%s has no l7 service, so there is nothing to do here (l4 "
-				    "services need no daemon: `sluice apply`)",
-				    conf->path);
+	crew->works = has_l7(conf);
+	rc = health_make(&crew->health, conf, steered, old ? old->health : NULL, e);
+	if (rc == 0 && !crew->works && !(crew->health && steered))
+		rc = nothing_to_do(conf, e);
 	rc = rc ? rc : jail_prepare(&crew->jail, conf->user, files_wanted(conf, threads), e);
 	if (rc == 0) {
 		crew->access_log =
@@ -135,6 +145,7 @@ void crew_free(struct crew *crew)
 	listeners_close(&crew->listeners);
 	if (crew->access_log >= 0)
 		close(crew->access_log);
+	health_free(crew->health);
 	conf_free(crew->conf);
 	free(crew);
 }
@@ -145,6 +156,7 @@ void crew_free(struct crew *crew)
 static int worker_main(const struct crew *crew, int control, bool trap)
 {
 	const struct listeners *l = &crew->listeners;
+	struct health_page page = {.fd = -1};
 	const struct worker_start start = {
 		.conf = crew->conf,
 		.threads = crew->threads,
@@ -152,11 +164,17 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 		.n_listeners = l->n,
 		.control = control,
 		.access_log = crew->access_log,
+		.health = &page,
 	};
 	int *keep = calloc(l->n + 2, sizeof(*keep)), rc;
 	struct err e;
 
 	title_set("sluiced: worker");
+	if (crew->health && health_page_map(&page, health_fd(crew->health)) != 0) {
+		log_err("cannot see the states of backends");
+		free(keep);
+		return 1;
+	}
 	if (!keep) {
 		log_err("out of memory");
 		return 1;
@@ -172,21 +190,6 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 		return 1;
 	}
 	return worker_run(&start);
-}
-
-/* Handlers of the keeper must not run in the child before it has reset them: they would
- * write into the keeper's event loop. */
-static pid_t fork_quiet(void)
-{
-	sigset_t all, before;
-	pid_t pid;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
-	if (pid != 0)
-		sigprocmask(SIG_SETMASK, &before, NULL);
-	return pid;
 }
 
 /* A worker that talks nonsense is broken or somebody else's by now. */
@@ -237,11 +240,16 @@ int crew_start(struct crew *crew, struct event_base *base, bool trap, struct err
 {
 	int pair[2], rc;
 
+	if (!crew->works) {
+		crew->ready = true;
+		crew->on_ready(crew, crew->keeper);
+		return 0;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return err_set(e, errno, "cannot make a control socket: %s", strerror(errno));
 	crew->control = pair[0];
 	rc = control_watch(crew, base);
-	crew->pid = rc ? 0 : fork_quiet();
+	crew->pid = rc ? 0 : jail_fork();
 	if (crew->pid == 0 && rc == 0)
 		exit(worker_main(crew, pair[1], trap));
 	close(pair[1]);

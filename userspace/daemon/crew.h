@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/health.h"
 #include "daemon/jail.h"
 #include "daemon/listeners.h"
 
@@ -22,7 +23,9 @@ struct crew {
 	struct listeners listeners;
 	struct jail jail;
 	unsigned threads;
-	int access_log; /* or -1 */
+	int access_log;        /* or -1 */
+	struct health *health; /* of its backends; NULL: none is checked */
+	bool works;            /* false: it has no l7 service, and so no worker */
 
 	pid_t pid;   /* of the worker; 0 = none runs */
 	int control; /* or -1 */
@@ -31,6 +34,7 @@ struct crew {
 	uint64_t started_ms;    /* CLOCK_MONOTONIC */
 	uint32_t pause_ms;      /* before another start, should this one's life be short */
 	bool ready, draining;
+	bool checks; /* of health have begun */
 
 	/* Called from the event loop; keeper is theirs. */
 	void (*on_ready)(struct crew *crew, void *keeper);

@@ -217,7 +217,20 @@ int jail_enter(const struct jail *j, int *keep, size_t n, bool trap, struct err 
 		log_info("built with sanitizers: the worker's system calls are not filtered");
 		return 0;
 	}
-	return filter_load(trap, e);
+	return j->any_call ? 0 : filter_load(trap, e);
+}
+
+pid_t jail_fork(void)
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid != 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
 }
 
 void jail_keeper(void)

@@ -18,8 +18,9 @@ struct jail {
 	const char *user; /* account of the worker, borrowed */
 	uid_t uid;
 	gid_t gid;
-	bool change;  /* false: the keeper is not root, so the worker keeps its account */
-	rlim_t files; /* descriptors that the worker may need; 0 = only looking */
+	bool change;   /* false: the keeper is not root, so the worker keeps its account */
+	bool any_call; /* its system calls are not filtered: it runs programs */
+	rlim_t files;  /* descriptors that the worker may need; 0 = only looking */
 };
 
 /* Looks the account up, where the account database can be read, and makes room for the
@@ -32,6 +33,10 @@ int jail_prepare(struct jail *j, const char *user, rlim_t files, struct err *e);
  * not allowed is named on stderr before the process ends, else the kernel just kills it.
  */
 int jail_enter(const struct jail *j, int *keep, size_t n, bool trap, struct err *e);
+
+/* fork(2), for a child that enters a jail: handlers of the keeper must not run there before it
+ * has reset them, since they would write into the keeper's event loop. */
+pid_t jail_fork(void);
 
 /* In the keeper, once: no new privilege by exec, no capability that it has no use for.
  * What cannot be given away is kept and logged. */

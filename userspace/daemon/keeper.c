@@ -76,6 +76,32 @@ static void say_ready(const struct keeper *k, const struct crew *crew, bool relo
 		 (int)crew->pid);
 }
 
+/* Its worker may have ended and come again: then they go on. */
+static void checks_begin(struct keeper *k, struct crew *crew)
+{
+	const struct health *old = crew == k->coming ? k->current->health : NULL;
+	struct err e;
+
+	if (crew->checks)
+		return;
+	crew->checks = true;
+	if (crew == k->coming)
+		health_end(k->current->health);
+	if (health_begin(crew->health, old, k->base, &crew->jail,
+			 k->adopt.on ? &k->adopt.gate : NULL, k->o->debug, &e) != 0)
+		log_err("backends are not checked: %s", e.text);
+}
+
+static bool checker_ended(struct keeper *k, pid_t pid, int status)
+{
+	bool found = health_ended(k->current->health, pid, status) ||
+		     (k->coming && health_ended(k->coming->health, pid, status));
+
+	for (struct crew *c = k->leaving; !found && c; c = c->next)
+		found = health_ended(c->health, pid, status);
+	return found;
+}
+
 static void crew_is_ready(struct crew *crew, void *arg)
 {
 	struct keeper *k = arg;
@@ -91,6 +117,7 @@ static void crew_is_ready(struct crew *crew, void *arg)
 		}
 	}
 	say_ready(k, crew, crew == k->coming);
+	checks_begin(k, crew);
 	if (crew == k->coming) {
 		struct crew *old = k->current;
 
@@ -190,7 +217,7 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 			current_ended(k, status);
 		else if (k->coming && k->coming->pid == pid)
 			coming_ended(k, status);
-		else
+		else if (!checker_ended(k, pid, status))
 			leaving_ended(k, pid, status);
 	}
 	if (k->stopping && all_gone(k))
@@ -227,6 +254,7 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 	k->stopping = true;
 	evtimer_del(k->restart);
 	adopt_withdraw(&k->adopt, &k->current->listeners);
+	health_end(k->current->health);
 	crew_drain(k->current);
 	listeners_close(&k->current->listeners);
 	if (k->coming)
@@ -288,8 +316,10 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 	struct keeper *k = arg;
 
 	(void)fd, (void)what;
-	if (k->served && !k->stopping)
-		adopt_look(&k->adopt, k->current->conf, &k->current->listeners);
+	if (!k->served || k->stopping)
+		return;
+	adopt_look(&k->adopt, k->current->conf, &k->current->listeners);
+	health_look(k->current->health, k->adopt.lost);
 }
 
 /* ---- start and end -------------------------------------------------------------------- */

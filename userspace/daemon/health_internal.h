@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between health.c and the files that do a part of its work. Private to them. */
+#ifndef DAEMON_HEALTH_INTERNAL_H
+#define DAEMON_HEALTH_INTERNAL_H
+
+#include "base/log.h"
+#include "daemon/checkers.h"
+#include "daemon/health.h"
+#include "health/checker.h"
+#include "health/state.h"
+
+/* Backends that are checked alike and stand in for one another. */
+struct health_group {
+	const char *name;
+	const struct conf_health *conf;
+	const struct conf_service *service; /* l4; NULL: a pool */
+	const struct conf_backend *backends;
+	uint32_t n;
+	bool panic;
+	bool dirty; /* l4: the gate's table is not yet as it should be */
+	struct log_rate said;
+};
+
+struct health {
+	const struct conf *conf;
+	struct health_page page;
+	const char *dir; /* of the page; NULL: in memory */
+	struct health_group *groups;
+	size_t n_groups;
+	/* By slot - 1. */
+	struct check_target *targets;
+	struct health_state *states;
+	uint32_t *group_of;
+	struct health_member *members; /* room for the largest group */
+
+	struct checkers checkers;
+	struct gate *gate; /* NULL: l4 services are not checked */
+	struct event *settle;
+	struct log_rate gate_said;
+};
+
+static inline uint32_t first_slot(const struct health_group *g)
+{
+	return g->backends[0].slot;
+}
+
+#endif
