@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -46,6 +47,22 @@ static bool reason(char why[TLS_WHY], const char *what)
 	return false;
 }
 
+/* All at once: a folder of them, which OpenSSL would look into when it needs one, is out of
+ * sight by then. */
+static bool authorities_load(SSL_CTX *ctx, const char *ca)
+{
+	const char *const usual[] = {X509_get_default_cert_file(),
+				     "/etc/ssl/certs/ca-certificates.crt",
+				     "/etc/pki/tls/certs/ca-bundle.crt"};
+
+	if (ca)
+		return SSL_CTX_load_verify_file(ctx, ca) == 1;
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (access(usual[i], R_OK) == 0)
+			return SSL_CTX_load_verify_file(ctx, usual[i]) == 1;
+	return false;
+}
+
 struct tls *tls_new(const struct conf_health *h, struct err *e)
 {
 	struct tls *t = calloc(1, sizeof(*t));
@@ -64,8 +81,7 @@ struct tls *tls_new(const struct conf_health *h, struct err *e)
 	/* A server that just hangs up after its answer has answered. */
 	SSL_CTX_set_options(t->ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_verify(t->ctx, h->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-	if (!h->verify || (h->ca ? SSL_CTX_load_verify_file(t->ctx, h->ca)
-				 : SSL_CTX_set_default_verify_paths(t->ctx)) == 1)
+	if (!h->verify || authorities_load(t->ctx, h->ca))
 		return t;
 	reason(why, h->ca ? h->ca : "the host's authorities");
 failed:
