@@ -186,7 +186,8 @@ static void http_read(struct reading *r, cfg_t *sec, struct conf_health *h)
 	h->verify = verify && strcmp(verify->text, "yes") == 0;
 	if (h->verify && !h->host)
 		complain(r, verify->line,
-			 "verify: there is no name to verify; write host = \"www.example.org\", which the "
+			 "verify: there is no name to verify; write host = \"www.example.org\", "
+			 "which the "
 			 "certificate is to have");
 	if (ca && ca->text[0] != '/')
 		complain(r, ca->line, "ca: \"%s\" is not a path; write one that begins with /",

@@ -116,8 +116,8 @@ static void crew_is_ready(struct crew *crew, void *arg)
 			return;
 		}
 	}
-	say_ready(k, crew, crew == k->coming);
 	checks_begin(k, crew);
+	say_ready(k, crew, crew == k->coming);
 	if (crew == k->coming) {
 		struct crew *old = k->current;
 
