@@ -20,8 +20,8 @@
 struct outcome {
 	struct body body;
 	enum body_result result;
-	size_t used, len;
-	char content[32768];
+	size_t used, len, trailer_len;
+	char content[32768], trailer[BODY_MAX_TRAILER + 2];
 };
 
 /* One piece, in memory of exactly its length. */
@@ -46,6 +46,12 @@ static void feed(struct outcome *o, const char *bytes, size_t len)
 			memcpy(o->content + o->len, content.p, content.len);
 			o->len += content.len;
 		}
+		if (o->body.trailer.len) {
+			assert_int_equal(content.len, 0);
+			assert_true(o->body.trailer.p + o->body.trailer.len == piece + at + used);
+			memcpy(o->trailer + o->trailer_len, o->body.trailer.p, o->body.trailer.len);
+			o->trailer_len += o->body.trailer.len;
+		}
 		at += used;
 		o->used += used;
 		assert_int_equal(o->body.received, o->len);
@@ -61,7 +67,7 @@ static struct outcome *feed_cut(enum http1_body kind, uint64_t length, const cha
 	static struct outcome o;
 	size_t at = first < len ? first : len;
 
-	o.used = o.len = 0;
+	o.used = o.len = o.trailer_len = 0;
 	body_init(&o.body, kind, length);
 	feed(&o, bytes, at);
 	while (at < len && o.result == BODY_MORE) {
@@ -256,6 +262,25 @@ static void test_extensions_are_bounded(void **unused)
 			 BODY_DONE);
 }
 
+static void test_trailers_are_pointed_to(void **unused)
+{
+	static const char bytes[] = "3\r\nabc\r\n0;x=y\r\nA: 1\r\nB:\r\n\r\nnext";
+	static const char section[] = "A: 1\r\nB:\r\n\r\n";
+	size_t len = sizeof(bytes) - 1;
+
+	(void)unused;
+	for (size_t first = 1; first <= len; first++) {
+		for (size_t step = 1; step <= len; step += len - 1) {
+			struct outcome *o =
+				feed_cut(HTTP1_BODY_CHUNKED, 0, bytes, len, first, step);
+
+			assert_int_equal(o->result, BODY_DONE);
+			assert_int_equal(o->trailer_len, sizeof(section) - 1);
+			assert_memory_equal(o->trailer, section, sizeof(section) - 1);
+		}
+	}
+}
+
 static void test_trailers_are_bounded(void **unused)
 {
 	static char bytes[2 * BODY_MAX_TRAILER];
@@ -395,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_nul_in_each_part),
 		cmocka_unit_test(test_the_largest_chunk),
 		cmocka_unit_test(test_extensions_are_bounded),
+		cmocka_unit_test(test_trailers_are_pointed_to),
 		cmocka_unit_test(test_trailers_are_bounded),
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_until_the_connection_closes),

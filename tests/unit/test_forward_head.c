@@ -114,10 +114,50 @@ static void test_request_keeps_nothing_of_its_hop(void **unused)
 	assert_string_equal(
 		to_backend("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Secret\r\n"
 			   "Keep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: p\r\n"
-			   "TE: trailers\r\nTrailer: T\r\nUpgrade: h2c\r\nX-Secret: 1\r\n"
+			   "TE: gzip\r\nTrailer: T\r\nUpgrade: h2c\r\nX-Secret: 1\r\n"
 			   "X-Open: 2\r\nx-secret: 3\r\n\r\n"),
 		"GET / HTTP/1.1\r\nHost: a\r\nX-Open: 2\r\n" ADDED("1.1 lb", "192.0.2.7",
 								   "a") "\r\n");
+}
+
+static void test_request_says_that_trailers_are_read(void **unused)
+{
+	(void)unused;
+	assert_string_equal(
+		to_backend("GET / HTTP/1.1\r\nHost: a\r\nTE: gzip, Trailers\r\n\r\n"),
+		"GET / HTTP/1.1\r\nHost: a\r\n" ADDED(
+			"1.1 lb", "192.0.2.7", "a") "TE: trailers\r\nConnection: TE\r\n\r\n");
+	/* HTTP/1.0 has no chunks for them to follow. */
+	assert_null(strstr(to_backend("GET / HTTP/1.0\r\nTE: trailers\r\n\r\n"), "TE:"));
+}
+
+static void test_the_end_of_a_chunked_body(void **unused)
+{
+	static const struct {
+		const char *section, *end;
+	} rows[] = {
+		{"", "0\r\n\r\n"},
+		{"\r\n", "0\r\n\r\n"},
+		{"A:  b \t\r\nGrpc-Status:0\r\n\r\n", "0\r\nA: b\r\nGrpc-Status: 0\r\n\r\n"},
+		{"Content-Length: 3\r\nETag: x\r\nHost: a\r\n\r\n", "0\r\nETag: x\r\n\r\n"},
+		{"Transfer-Encoding: chunked\r\nX-Forwarded-For: 1\r\n\r\n", "0\r\n\r\n"},
+		{"authorization: 1\r\ncookie: 2\r\nset-cookie: 3\r\nTE: 4\r\n\r\n", "0\r\n\r\n"},
+		{"Content-Type: a\r\ncontent-md5: b\r\nif-match: c\r\nExpect: d\r\n\r\n",
+		 "0\r\n\r\n"},
+		{"A: 1\r\nVary: x\r\nB: 2\r\n\r\n", "0\r\nA: 1\r\nB: 2\r\n\r\n"},
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct span section = {rows[i].section, strlen(rows[i].section)};
+		size_t room = FORWARD_END + section.len;
+		char *out = malloc(room);
+
+		assert_non_null(out);
+		assert_int_equal(forward_end(out, room, section), strlen(rows[i].end));
+		assert_memory_equal(out, rows[i].end, strlen(rows[i].end));
+		free(out);
+	}
 }
 
 static void test_request_cannot_delete_what_matters(void **unused)
@@ -389,6 +429,8 @@ int main(void)
 		cmocka_unit_test(test_request_golden),
 		cmocka_unit_test(test_request_bodies),
 		cmocka_unit_test(test_request_keeps_nothing_of_its_hop),
+		cmocka_unit_test(test_request_says_that_trailers_are_read),
+		cmocka_unit_test(test_the_end_of_a_chunked_body),
 		cmocka_unit_test(test_request_cannot_delete_what_matters),
 		cmocka_unit_test(test_request_through_other_proxies),
 		cmocka_unit_test(test_request_that_lies),

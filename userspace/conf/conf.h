@@ -78,6 +78,9 @@ struct conf_service {
 	uint32_t max_head;            /* bytes of a request or response head: 32k, at most 64k */
 	uint32_t max_target;          /* bytes of a request's target: 16k */
 	uint32_t max_fields;          /* header fields of a message: 100, at most 256 */
+	uint32_t tunnel_ms;           /* silence after which a tunnel ends: 1h */
+	bool websocket;               /* may be upgraded to */
+	bool request_trailers;        /* go on to the backend */
 	uint32_t max_requests;        /* on a client's connection; 0 = no limit */
 	uint32_t min_rate;            /* bytes/s that a client gives and takes at least: 100 */
 	uint64_t max_body;            /* bytes of a request body: 1g; 0 = no limit */

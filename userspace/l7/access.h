@@ -31,7 +31,8 @@
 	REASON(backend_gone, "the backend closed before its answer was whole")                     \
 	REASON(backend_bad, "the backend's answer was malformed")                                  \
 	REASON(stopped, "the daemon was told to stop")                                             \
-	REASON(no_memory, "memory ran out")
+	REASON(no_memory, "memory ran out")                                                        \
+	REASON(tunnel_idle, "nobody said anything in the tunnel for too long")
 
 enum access_reason {
 #define REASON(name, text) ACCESS_##name,

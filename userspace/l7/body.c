@@ -141,7 +141,7 @@ static void take(struct body *b, const char *in, size_t have, struct span *conte
 static enum body_result chunk_feed(struct body *b, const char *in, size_t len, size_t *used,
 				   struct span *content)
 {
-	size_t i = 0;
+	size_t i = 0, trailer = 0;
 
 	while (i < len && b->state != END) {
 		int next;
@@ -158,17 +158,21 @@ static enum body_result chunk_feed(struct body *b, const char *in, size_t len, s
 			*used = i;
 			return BODY_BAD;
 		}
+		if (b->state < TRAILER_START)
+			trailer = i + 1;
 		b->state = (uint8_t)next;
 		i++;
 	}
 	*used = i;
+	if (b->state >= TRAILER_START)
+		b->trailer = (struct span){in + trailer, i - trailer};
 	return b->state == END ? BODY_DONE : BODY_MORE;
 }
 
 enum body_result body_feed(struct body *b, const char *in, size_t len, size_t *used,
 			   struct span *content)
 {
-	*content = (struct span){in, 0};
+	*content = b->trailer = (struct span){in, 0};
 	*used = 0;
 	switch (b->kind) {
 	case HTTP1_BODY_LENGTH:

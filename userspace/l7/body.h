@@ -17,10 +17,12 @@
 
 struct body {
 	enum http1_body kind;
-	uint8_t state;     /* of the chunk reader; private */
-	uint64_t left;     /* content bytes still to come: of the body, or of this chunk */
-	uint64_t received; /* content bytes so far */
-	uint32_t aside;    /* bytes of extensions or trailers so far; private */
+	uint8_t state;       /* of the chunk reader; private */
+	uint64_t left;       /* content bytes still to come: of the body, or of this chunk */
+	uint64_t received;   /* content bytes so far */
+	uint32_t aside;      /* bytes of extensions or trailers so far; private */
+	struct span trailer; /* of the last input: the trailer section's bytes, the empty line
+				that ends it among them */
 };
 
 void body_init(struct body *b, enum http1_body kind, uint64_t content_length);
@@ -34,8 +36,8 @@ enum body_result {
 /*
  * Takes bytes from in[0..len). *used says how many; of these, `content` is the one run of
  * body bytes found (len 0 if none). Call again while the result is BODY_MORE and *used <
- * len. Trailers are checked and dropped. Chunk data longer than 2^63-1 is refused, and a
- * size of more than 16 digits.
+ * len. Trailers are checked, and pointed to in b->trailer, never with content. Chunk data longer
+ * than 2^63-1 is refused, and a size of more than 16 digits.
  */
 enum body_result body_feed(struct body *b, const char *in, size_t len, size_t *used,
 			   struct span *content);

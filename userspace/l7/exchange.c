@@ -213,13 +213,26 @@ static enum go forward(struct client *c, uint32_t len, struct forward_facts *fac
 	return GO;
 }
 
+/* 101: to what was asked for, and to nothing else. */
+static enum go switched(struct client *c, uint32_t len)
+{
+	struct forward_facts facts = {.body = HTTP1_BODY_NONE, .upgrade = REQUEST_UPGRADE};
+
+	if (!c->upgrade || !c->up_done || !http1_upgrades_to(&thread_of(c)->head, facts.upgrade))
+		return answer_fail(c, 502, ACCESS_backend_bad);
+	if (forward(c, len, &facts) == END)
+		return END;
+	return tunnel_begin(c);
+}
+
 /* 1xx (RFC 9110 section 15.2): goes to a client that knows what it is. */
 static enum go interim(struct client *c, uint32_t len)
 {
 	struct forward_facts facts = {.body = HTTP1_BODY_NONE};
 
-	/* An upgrade is never asked for. */
-	if (thread_of(c)->head.status == 101 || ++c->n_interim > REQUEST_INTERIM)
+	if (thread_of(c)->head.status == 101)
+		return switched(c, len);
+	if (++c->n_interim > REQUEST_INTERIM)
 		return answer_fail(c, 502, ACCESS_backend_bad);
 	c->expects &= thread_of(c)->head.status != 100;
 	if (c->minor == 0) {
@@ -258,6 +271,7 @@ static enum go final(struct client *c, uint32_t len)
 	facts.close = c->close;
 	facts.keep_alive = c->minor == 0 && !c->close;
 	relay_init(&c->down, h->body, h->content_length, chunk);
+	facts.trailers = c->down.trailers = c->trailers && chunk;
 	if (c->up_done)
 		buf_release(&t->pool, &c->upstream->link.out);
 	c->replay = false;

@@ -56,10 +56,25 @@ static void put_framing(struct out *o, const struct forward_facts *facts)
 		put_number(o, facts->content_length);
 		PUT(o, "\r\n");
 	}
-	if (facts->close)
+}
+
+/* te: the field is there and concerns this connection alone. */
+static void put_connection(struct out *o, const struct forward_facts *facts, bool te)
+{
+	if (te)
+		PUT(o, "TE: trailers\r\n");
+	if (facts->upgrade.len) {
+		PUT(o, "Upgrade: ");
+		put(o, facts->upgrade);
+		put(o, te ? SPAN("\r\nConnection: TE, upgrade\r\n")
+			  : SPAN("\r\nConnection: upgrade\r\n"));
+	} else if (te) {
+		PUT(o, "Connection: TE\r\n");
+	} else if (facts->close) {
 		PUT(o, "Connection: close\r\n");
-	else if (facts->keep_alive)
+	} else if (facts->keep_alive) {
 		PUT(o, "Connection: keep-alive\r\n");
+	}
 }
 
 /* "name: a, b" of all fields with this id, joined, and one more element at the end. */
@@ -107,6 +122,15 @@ static bool request_rewrites(enum http1_field_id id)
 	}
 }
 
+static bool request_keeps(const struct http1_head *h, const struct http1_field *f,
+			  const struct forward_facts *facts)
+{
+	if (f->id == HTTP1_F_TRAILER)
+		return facts->trailers;
+	return !f->hop && !request_rewrites(f->id) &&
+	       (f->id != HTTP1_F_EXPECT || h->expect_continue);
+}
+
 /* Where Max-Forwards counts, one less goes on; where it does not it is any other field. */
 static void put_max_forwards(struct out *o, const struct http1_head *h, const struct http1_field *f)
 {
@@ -136,8 +160,7 @@ size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 	for (unsigned i = 0; i < h->n_fields; i++) {
 		const struct http1_field *f = &h->fields[i];
 
-		if (f->hop || request_rewrites(f->id) ||
-		    (f->id == HTTP1_F_EXPECT && !h->expect_continue))
+		if (!request_keeps(h, f, facts))
 			continue;
 		if (f->id == HTTP1_F_MAX_FORWARDS)
 			put_max_forwards(&o, h, f);
@@ -153,6 +176,7 @@ size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 	put(&o, authority);
 	PUT(&o, "\r\n");
 	put_framing(&o, facts);
+	put_connection(&o, facts, h->te_trailers && h->minor > 0);
 	return finish(&o, buf);
 }
 
@@ -171,7 +195,8 @@ size_t forward_response(char *buf, size_t room, const struct http1_head *h,
 		const struct http1_field *f = &h->fields[i];
 
 		dated |= f->id == HTTP1_F_DATE;
-		if (f->hop || f->id == HTTP1_F_CONTENT_LENGTH || f->id == HTTP1_F_VIA)
+		if ((f->hop && !(f->id == HTTP1_F_TRAILER && facts->trailers)) ||
+		    f->id == HTTP1_F_CONTENT_LENGTH || f->id == HTTP1_F_VIA)
 			continue;
 		put_field(&o, f);
 	}
@@ -179,6 +204,18 @@ size_t forward_response(char *buf, size_t room, const struct http1_head *h,
 		put(&o, facts->date);
 	put_via(&o, h, facts);
 	put_framing(&o, facts);
+	put_connection(&o, facts, false);
+	return finish(&o, buf);
+}
+
+size_t forward_end(char *buf, size_t room, struct span section)
+{
+	struct out o = {buf, buf + room, false};
+	struct http1_field field;
+
+	PUT(&o, "0\r\n");
+	while (http1_trailer_next(&section, &field))
+		put_field(&o, &field);
 	return finish(&o, buf);
 }
 

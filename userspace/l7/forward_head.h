@@ -4,8 +4,8 @@
  * the parser did not. Pure: bytes into the caller's buffer.
  *
  * Of a request: Host first, then the end-to-end fields, then Via, X-Forwarded-For (the
- * client appended), -Proto and -Host, and the framing. A Forwarded field that came is left
- * as it is: the X-Forwarded fields are this proxy's word.
+ * client appended), -Proto and -Host, and the framing. TE: trailers goes on, no other coding. A
+ * Forwarded field that came is left as it is: the X-Forwarded fields are this proxy's word.
  */
 #ifndef L7_FORWARD_HEAD_H
 #define L7_FORWARD_HEAD_H
@@ -17,6 +17,8 @@ struct forward_facts {
 	uint64_t content_length;
 	bool close;            /* say Connection: close */
 	bool keep_alive;       /* say Connection: keep-alive (to an HTTP/1.0 client) */
+	bool trailers;         /* trailer fields may follow: Trailer goes on */
+	struct span upgrade;   /* ask for this protocol, or agree to it */
 	struct span via;       /* this proxy's pseudonym */
 	struct span client;    /* request: the client's address, for X-Forwarded-For */
 	struct span proto;     /* request: "http" or "https" */
@@ -29,6 +31,11 @@ size_t forward_request(char *out, size_t room, const struct http1_head *h,
 		       const struct forward_facts *facts);
 size_t forward_response(char *out, size_t room, const struct http1_head *h,
 			const struct forward_facts *facts);
+
+/* What ends a chunked body: the last chunk, those fields of a trailer section (NULL: none) that
+ * may go on, the empty line. Needs FORWARD_END bytes of room besides the section's. */
+#define FORWARD_END 8
+size_t forward_end(char *out, size_t room, struct span section);
 
 /* An answer of the proxy's own: a small text/plain body, which a HEAD request does not get.
  * `allow` is for 405 (may be empty). */

@@ -78,6 +78,8 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 		.via = {via, strlen(via)},
 		.client = {c->peer_text, strlen(c->peer_text)},
 		.proto = SPAN("http"),
+		.upgrade = c->upgrade ? REQUEST_UPGRADE : SPAN(""),
+		.trailers = c->up.trailers,
 		.authority = h->authority.len ? h->authority : local_authority(c, text),
 	};
 	/* What is added is bounded, but for the authority, which may be there twice. */
@@ -121,6 +123,10 @@ static enum go request_begin(struct client *c, uint32_t len)
 	c->expects = h->expect_continue && h->body != HTTP1_BODY_NONE;
 	relay_init(&c->up, h->body, h->content_length, h->body == HTTP1_BODY_CHUNKED);
 	c->up.most = c->service->max_body;
+	c->up.trailers = c->service->request_trailers && h->body == HTTP1_BODY_CHUNKED;
+	c->trailers = h->te_trailers && h->minor > 0;
+	c->upgrade = c->service->websocket && h->method == HTTP1_M_GET && relay_read_all(&c->up) &&
+		     http1_upgrades_to(h, REQUEST_UPGRADE);
 	c->replay = relay_read_all(&c->up) && http1_idempotent(h->method);
 	if (h->method == HTTP1_M_CONNECT || h->method == HTTP1_M_TRACE) {
 		buf_consume(&c->link.in, len);

@@ -163,7 +163,7 @@ static void field_note(struct http1_parse *parse, const struct http1_field *f)
 	}
 }
 
-static int field_line(struct http1_parse *parse, struct http1_field *f)
+int http1_field_line(struct http1_parse *parse, struct http1_field *f)
 {
 	const char *name = parse->p, *colon = scan_while(name, parse->end, SCAN_TOKEN);
 	const char *value, *stop, *last;
@@ -196,7 +196,7 @@ int http1_fields(struct http1_parse *parse)
 
 		if (h->n_fields == parse->limits->max_fields || h->n_fields == HTTP1_MAX_FIELDS)
 			return http1_refuse(431, "too many fields");
-		rc = field_line(parse, &h->fields[h->n_fields]);
+		rc = http1_field_line(parse, &h->fields[h->n_fields]);
 		if (rc)
 			return rc;
 		field_note(parse, &h->fields[h->n_fields++]);
@@ -253,6 +253,7 @@ void http1_connection(struct http1_parse *parse)
 	struct http1_head *h = parse->head;
 	bool close = false, keep = false, upgrade = false, has_upgrade = false;
 
+	h->te_trailers = false;
 	for (unsigned i = 0; i < h->n_fields; i++) {
 		struct http1_field *f = &h->fields[i];
 		struct span list = f->value, option;
@@ -261,6 +262,8 @@ void http1_connection(struct http1_parse *parse)
 			f->hop = true;
 		if (f->id == HTTP1_F_UPGRADE)
 			has_upgrade = true;
+		while (f->id == HTTP1_F_TE && list_next(&list, &option))
+			h->te_trailers |= span_equal_nocase(option, SPAN("trailers"));
 		if (f->id != HTTP1_F_CONNECTION)
 			continue;
 		while (list_next(&list, &option)) {
@@ -285,6 +288,20 @@ const struct http1_field *http1_find(const struct http1_head *head, enum http1_f
 			return &head->fields[i];
 	}
 	return NULL;
+}
+
+bool http1_upgrades_to(const struct http1_head *head, struct span protocol)
+{
+	unsigned n = 0;
+	bool is = false;
+
+	for (unsigned i = 0; i < head->n_fields; i++) {
+		if (head->fields[i].id != HTTP1_F_UPGRADE)
+			continue;
+		n++;
+		is = span_equal_nocase(head->fields[i].value, protocol);
+	}
+	return head->upgrade && n == 1 && is;
 }
 
 int http1_max_forwards(const struct http1_head *head)

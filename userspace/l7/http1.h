@@ -100,6 +100,7 @@ struct http1_head {
 	bool keep_alive;      /* the sender will hold the connection open after this message */
 	bool expect_continue; /* Expect: 100-continue */
 	bool upgrade;         /* Connection: upgrade with an Upgrade field */
+	bool te_trailers;     /* TE: trailers: a request's sender reads trailer fields */
 	unsigned n_fields;
 	struct http1_field fields[HTTP1_MAX_FIELDS];
 };
@@ -134,6 +135,14 @@ const char *http1_refusal(void);
 
 /* First field with this id, or NULL. */
 const struct http1_field *http1_find(const struct http1_head *head, enum http1_field_id id);
+
+/* One protocol is named in Upgrade, and it is this one. */
+bool http1_upgrades_to(const struct http1_head *head, struct span protocol);
+
+/* The next field of a trailer section, which body.h has found well-formed, that may go on:
+ * false at its end. Those that would change what a message's head has said already, and all
+ * that the proxy itself goes by, are passed over (RFC 9110 section 6.5.1). */
+bool http1_trailer_next(struct span *section, struct http1_field *field);
 
 /* The request's Max-Forwards where it means something, in OPTIONS and TRACE (RFC 9110 section
  * 7.6.2); -1: it has none that can be read. */

@@ -75,6 +75,9 @@ int http1_head_end(const char *buf, size_t len, size_t *scanned, size_t max_line
 /* "HTTP/1.x" at p: the minor version, -1 = not HTTP at all, -2 = another major version. */
 int http1_version(const char *p, size_t len);
 
+/* One field line. Returns 0 or -400, with the reason noted. */
+int http1_field_line(struct http1_parse *parse, struct http1_field *f);
+
 /* All field lines up to the empty one. Returns 0, -400 or -431, with the reason noted. */
 int http1_fields(struct http1_parse *parse);
 

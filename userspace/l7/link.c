@@ -25,17 +25,27 @@ int link_open(struct link *l, int fd, struct event_base *base, event_callback_fn
 
 void link_close(struct link *l, struct buf_pool *pool, bool reset)
 {
-	static const struct linger abort_now = {.l_onoff = 1, .l_linger = 0};
-
 	buf_release(pool, &l->in);
 	buf_release(pool, &l->out);
 	if (l->fd < 0)
 		return;
 	event_del(&l->event);
 	if (reset)
-		setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
+		link_break(l);
 	close(l->fd);
 	l->fd = -1;
+}
+
+void link_break(struct link *l)
+{
+	static const struct linger abort_now = {.l_onoff = 1, .l_linger = 0};
+
+	setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
+}
+
+void link_finish(struct link *l)
+{
+	shutdown(l->fd, SHUT_WR);
 }
 
 void link_ready(struct link *l, short what)

@@ -39,6 +39,12 @@ int link_open(struct link *l, int fd, struct event_base *base, event_callback_fn
  * it has for a whole message. Fine when fd is -1. */
 void link_close(struct link *l, struct buf_pool *pool, bool reset);
 
+/* Says the last word: a FIN behind what was sent. The other side may still speak. */
+void link_finish(struct link *l);
+
+/* What was sent is not all: when the connection is closed, it is by RST. */
+void link_break(struct link *l);
+
 /* Takes note of what the event loop said. */
 void link_ready(struct link *l, short what);
 

@@ -3,9 +3,10 @@
 
 #include <assert.h>
 
+#include "l7/forward_head.h"
+
 #define CHUNK_HEADER 18 /* 16 digits, CRLF */
-#define CHUNK_LAST   "0\r\n\r\n"
-#define CHUNK_AROUND (CHUNK_HEADER + 2 + sizeof(CHUNK_LAST))
+#define CHUNK_AROUND (CHUNK_HEADER + 2 + FORWARD_END)
 
 void relay_init(struct relay *r, enum http1_body kind, uint64_t content_length, bool chunk)
 {
@@ -13,6 +14,11 @@ void relay_init(struct relay *r, enum http1_body kind, uint64_t content_length, 
 	body_init(&r->body, kind, content_length);
 	r->ended = body_done(&r->body);
 	assert(!r->ended || !chunk);
+}
+
+void relay_fini(struct relay *r, struct buf_pool *pool)
+{
+	buf_release(pool, &r->trailer);
 }
 
 bool relay_read_all(const struct relay *r)
@@ -51,6 +57,33 @@ static size_t chunk_most(const struct buf *out)
 	return room > CHUNK_AROUND ? room - CHUNK_AROUND : 0;
 }
 
+/* Sections are bounded by BODY_MAX_TRAILER. */
+static bool trailer_keep(struct relay *r, struct buf_pool *pool)
+{
+	struct span part = r->body.trailer;
+	size_t size = buf_len(&r->trailer) + part.len;
+
+	if (!r->trailers || part.len == 0)
+		return true;
+	if (!buf_reserve(pool, &r->trailer, (uint32_t)(size < BUF_NOTE ? BUF_NOTE : size)))
+		return false;
+	out_add(&r->trailer, part.p, part.len);
+	return true;
+}
+
+/* The last chunk, behind what fills dst->out: that has room for one without trailers. */
+static bool end_add(struct relay *r, struct buf *out, struct buf_pool *pool)
+{
+	struct span section = {r->trailer.data, buf_len(&r->trailer)};
+
+	if (buf_room(out) < FORWARD_END + section.len &&
+	    !buf_reserve(pool, out, (uint32_t)(buf_len(out) + FORWARD_END + section.len)))
+		return false;
+	out->end += (uint32_t)forward_end(out->data + out->end, buf_room(out), section);
+	buf_release(pool, &r->trailer);
+	return true;
+}
+
 /* Goes through what was read until content is held, chunks fill dst->out, or all is seen. */
 static enum relay_result check(struct relay *r, struct buf *in, struct buf *out,
 			       struct buf_pool *pool)
@@ -76,9 +109,9 @@ static enum relay_result check(struct relay *r, struct buf *in, struct buf *out,
 			chunk_add(out, content);
 		else
 			r->held = (uint32_t)content.len;
+		if (!trailer_keep(r, pool) || (r->ended && r->chunk && !end_add(r, out, pool)))
+			return RELAY_NO_MEMORY;
 		buf_consume(in, (uint32_t)used - r->held);
-		if (r->ended && r->chunk)
-			out_add(out, CHUNK_LAST, sizeof(CHUNK_LAST) - 1);
 	}
 	return RELAY_WAIT;
 }
@@ -92,7 +125,8 @@ static enum relay_result source_end(struct relay *r, struct link *src, struct bu
 	if (r->chunk) {
 		if (!out_room(out, pool, 0))
 			return out->data ? RELAY_WAIT : RELAY_NO_MEMORY;
-		out_add(out, CHUNK_LAST, sizeof(CHUNK_LAST) - 1);
+		if (!end_add(r, out, pool))
+			return RELAY_NO_MEMORY;
 	}
 	r->ended = true;
 	return RELAY_TURN;

@@ -17,8 +17,10 @@ struct relay {
 	struct body body;
 	uint64_t most; /* bytes of content that are let through; 0 = all; set after relay_init */
 	bool chunk;    /* the receiver gets chunks */
+	bool trailers; /* and trailer fields; set after relay_init */
 	bool ended;    /* the body's last byte was read; private */
-	uint32_t held; /* content at the front of src->in, already checked; private */
+	struct buf trailer; /* fields so far, until the end; private */
+	uint32_t held;      /* content at the front of src->in, already checked; private */
 };
 
 enum relay_result {
@@ -37,6 +39,8 @@ void relay_init(struct relay *r, enum http1_body kind, uint64_t content_length, 
 /* Moves what can be moved now. keep: see link_send. */
 enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst,
 			     struct buf_pool *pool, bool keep);
+
+void relay_fini(struct relay *r, struct buf_pool *pool);
 
 /* The whole body was read, if maybe not sent. */
 bool relay_read_all(const struct relay *r);

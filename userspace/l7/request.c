@@ -55,6 +55,8 @@ void request_clear(struct client *c)
 		upstream_close(c->upstream);
 	buf_release(pool, &c->head);
 	buf_release(pool, &c->note);
+	relay_fini(&c->up, pool);
+	relay_fini(&c->down, pool);
 	memset((char *)c + offsetof(struct client, method), 0,
 	       sizeof(*c) - offsetof(struct client, method));
 	c->scanned = 0;
@@ -90,7 +92,8 @@ enum go request_abort(struct client *c, enum access_reason reason)
 static enum go (*const steps[STEP_COUNT])(struct client *) = {
 	[STEP_HEAD] = head_step,         [STEP_CONNECT] = exchange_connect,
 	[STEP_EXCHANGE] = exchange_send, [STEP_RESPOND] = exchange_respond,
-	[STEP_FLUSH] = answer_flush,     [STEP_LINGER] = answer_linger,
+	[STEP_TUNNEL] = tunnel_step,     [STEP_FLUSH] = answer_flush,
+	[STEP_LINGER] = answer_linger,
 };
 
 static void go_on(struct client *c, enum go go)
@@ -119,9 +122,8 @@ static bool client_owes(const struct client *c)
 	return !relay_read_all(&c->up) && (!c->upstream || c->upstream->link.writable);
 }
 
-enum go request_wait(struct client *c, uint32_t ms)
+enum go request_watch(struct client *c, uint32_t ms)
 {
-	const struct pace_rule rule = pace_rule(c);
 	struct thread *t = thread_of(c);
 	uint64_t moved = c->link.sent + c->up.body.received + c->down.body.received +
 			 (c->upstream ? c->upstream->link.sent : 0);
@@ -130,9 +132,16 @@ enum go request_wait(struct client *c, uint32_t ms)
 		c->progress = moved;
 		wheel_set(&t->wheel, &c->timer, t->now_ms + ms);
 	}
-	if (!pace_given(&c->pace, &rule, t->now_ms, client_owes(c), c->up.body.received))
-		return answer_fail(c, 408, ACCESS_client_timeout);
 	return WAIT;
+}
+
+enum go request_wait(struct client *c, uint32_t ms)
+{
+	const struct pace_rule rule = pace_rule(c);
+
+	if (!pace_given(&c->pace, &rule, thread_of(c)->now_ms, client_owes(c), c->up.body.received))
+		return answer_fail(c, 408, ACCESS_client_timeout);
+	return request_watch(c, ms);
 }
 
 bool request_taken(struct client *c)
@@ -178,6 +187,8 @@ static enum go timeout(struct client *c)
 		return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
 	case STEP_LINGER:
 		return END;
+	case STEP_TUNNEL:
+		return request_abort(c, ACCESS_tunnel_idle);
 	default:
 		return exchange_timeout(c);
 	}

@@ -5,10 +5,12 @@
  *
  *   HEAD -> CONNECT -> EXCHANGE -> RESPOND -> FLUSH -+-> HEAD (the next request)
  *     |        |          |                     ^    +-> LINGER -> closed
+ *     |        |          |                     |
  *     +--------+----------+-- an own answer ----+
  *
- * request.c has the table and drives, head.c reads what the client wants, exchange.c deals
- * with the backend, answer.c ends a request and says what the proxy itself has to say.
+ * After EXCHANGE a TUNNEL may follow, until its end. request.c has the table and drives, head.c
+ * reads what the client wants, exchange.c deals with the backend, tunnel.c carries, answer.c ends a
+ * request and says what the proxy itself has to say.
  */
 #ifndef L7_REQUEST_H
 #define L7_REQUEST_H
@@ -17,16 +19,18 @@
 #include "l7/relay.h"
 #include "l7/upstream.h"
 
-#define REQUEST_TRIES    4    /* backends asked for one request */
-#define REQUEST_INTERIM  16   /* 1xx answers to one request; more are the backend's mistake */
-#define REQUEST_SPARE_MS 200  /* a new connection's first request may be on its way */
-#define LINGER_MS        2000 /* for a client to stop sending, once it was told why */
+#define REQUEST_TRIES    4  /* backends asked for one request */
+#define REQUEST_INTERIM  16 /* 1xx answers to one request; more are the backend's mistake */
+#define REQUEST_UPGRADE  SPAN("websocket") /* the one protocol that is switched to */
+#define REQUEST_SPARE_MS 200               /* a new connection's first request may be on its way */
+#define LINGER_MS        2000              /* for a client to stop sending, once it was told why */
 
 enum request_step {
 	STEP_HEAD,     /* reading a request head */
 	STEP_CONNECT,  /* reaching a backend */
 	STEP_EXCHANGE, /* sending the request, reading the response head */
 	STEP_RESPOND,  /* sending the response, and the rest of the request */
+	STEP_TUNNEL,   /* after 101: bytes, both ways */
 	STEP_FLUSH,    /* the response is in client.out */
 	STEP_LINGER,   /* reading what nobody wants, so that the answer is not lost in a reset */
 	STEP_COUNT,
@@ -63,6 +67,9 @@ struct client {
 	bool close;     /* the connection ends with this request */
 	bool replay;    /* may be sent again: idempotent, without a body */
 	bool up_done;   /* the whole request was sent */
+	bool down_done; /* of a tunnel: the backend's end was handed on */
+	bool upgrade;   /* asks for a tunnel */
+	bool trailers;  /* the client reads trailer fields */
 	bool answering; /* a final response was begun */
 	bool until_end; /* its end is the connection's end */
 	bool reset;     /* end by RST: what was sent must not look whole */
@@ -121,6 +128,8 @@ void request_drive(struct client *c);
 /* Waits; the timer starts over whenever bytes have moved. Ends a request whose client is too
  * slow with its body. */
 enum go request_wait(struct client *c, uint32_t ms);
+/* Waits likewise, whoever is slow. */
+enum go request_watch(struct client *c, uint32_t ms);
 /* The time for the client to take what waits for it is over. True: it takes some of it, and
  * the time starts over. */
 bool request_taken(struct client *c);
@@ -146,6 +155,10 @@ enum go exchange_respond(struct client *c);
 enum go exchange_timeout(struct client *c);
 /* A connection in use has an event. */
 void exchange_ready(struct upstream *u);
+
+/* tunnel.c: thread.head is the backend's answer, which is sent or in client.out. */
+enum go tunnel_begin(struct client *c);
+enum go tunnel_step(struct client *c);
 
 /* answer.c: ends the request with an answer of the proxy's own; if the client has some of
  * another one, breaks that off. */
