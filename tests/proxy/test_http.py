@@ -105,8 +105,8 @@ def test_over_ipv6_on_both_sides(stage):
     ('GET http://other?q', '/?q', 'other'),
     ('OPTIONS http://other', '*', 'other'),
     ('OPTIONS *', '*', 'test'),
-    ('GET //other/x', '//other/x', 'test'),
-    ('GET /a/../b/%2e%2E/%00', '/a/../b/%2e%2E/%00', 'test'),
+    ('GET //other/x', '/other/x', 'test'),
+    ('GET /a/../b/%2e/%2E%2e/c', '/c', 'test'),
 ])
 def test_targets(origin, client, sent, target, host):
     client.send(f'{sent} HTTP/1.1\r\nHost: test\r\n\r\n'.encode())
