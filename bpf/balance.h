@@ -40,6 +40,18 @@ static __always_inline struct sluice_service *service_find(const struct sluice_f
 	return bpf_map_lookup_elem(&vips, &key);
 }
 
+/* The service that takes fragments of the packet's protocol, which name no port. */
+static __always_inline struct sluice_service *fragments_find(const struct packet *p)
+{
+	struct sluice_vip key = {
+		.addr = p->flow.dst,
+		.port = bpf_htons(p->flow.proto),
+		.proto = SLUICE_FRAGMENT,
+	};
+
+	return p->portless == SLUICE_R_fragment ? bpf_map_lookup_elem(&vips, &key) : NULL;
+}
+
 /* The VIP's own entry: is this address ours, and for which kinds. */
 static __always_inline struct sluice_service *vip_find(const struct packet *p)
 {

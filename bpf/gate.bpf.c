@@ -9,6 +9,7 @@
  * inlines. While an l4 service has a limit, one more, and two lines of the table of sources if it
  * is that flow's.
  */
+#include "apart.h"
 #include "icmp.h"
 #include "nat.h"
 #include "rate.h"
@@ -17,12 +18,16 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* No port can be read of a later fragment, or behind too many extension headers. So only the
- * VIP's own entry can be asked: is it for us, and could it be for the host's own sockets. */
-static __always_inline int serve_portless(const struct packet *p)
+/* No port can be read of a later fragment, or behind too many extension headers. If no service
+ * takes such, only the VIP's own entry can be asked: is it for us, and could it be for the host's
+ * own sockets? */
+static __always_inline int serve_portless(struct packet *p)
 {
-	struct sluice_service *vip = vip_find(p);
+	struct sluice_service *vip = fragments_find(p);
 
+	if (vip)
+		return apart_gate(p, vip);
+	vip = vip_find(p);
 	if (!vip)
 		return SLUICE_R_no_service;
 	if (vip->kind & SLUICE_SOURCE)
@@ -66,6 +71,8 @@ static __always_inline int serve(struct packet *p)
 		notice(p, SLUICE_N_conn_hit);
 	else if ((why = serve_new(p, &s)) != NEXT)
 		return why;
+	if (s && apart_is(s))
+		return apart_gate(p, s);
 	if ((why = rate_check(p, s)) != NEXT)
 		return why;
 	if (s && (why = serve_here(p, s)) != NEXT)

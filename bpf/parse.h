@@ -188,9 +188,12 @@ static __always_inline int parse_ext_headers(struct packet *p, __u8 next)
 			return SLUICE_R_truncated;
 		if (next == IPPROTO_FRAGMENT) {
 			parse_fragment(p, ext);
-			/* What follows in a later fragment is the middle of something. */
-			if (p->portless)
+			/* What follows in a later fragment is the middle of something; the first
+			 * one says of what. */
+			if (p->portless) {
+				p->flow.proto = ext->next;
 				return NEXT;
+			}
 			p->l4 += 8;
 		} else if (next == IPPROTO_AH) {
 			p->l4 += (ext->len + 2) * 4;

@@ -72,8 +72,11 @@ struct sluice_addr {
  * port 0 = every port of the VIP that has no entry of its own. proto ICMP (1, or 58 for
  * IPv6) with port 0 is the VIP's own entry: it exists once for each VIP, answers "is this
  * address ours" for pings, quoted errors and fragments, and its kind joins the kinds of
- * all the VIP's services.
+ * all the VIP's services. proto SLUICE_FRAGMENT with a protocol's number as port is of the service
+ * that takes the fragments of this protocol.
  */
+#define SLUICE_FRAGMENT                                                                            \
+	44 /* what a fragment header of IPv6 is announced by: nobody listens there */
 struct sluice_vip {
 	struct sluice_addr addr;
 	__be16 port;
@@ -86,12 +89,15 @@ struct sluice_service {
 	__u32 kind;      /* SLUICE_L7, L4, NAT or SOURCE; of a VIP's own entry, all of them */
 	__u32 ring_size; /* entries of the inner map rings[id]; 0 = no backend. SOURCE: its number
 			  */
-	__u32 hash;      /* enum sluice_hash */
-	__u8 track;      /* enum sluice_track */
-	__u8 pins;       /* 1: some sources have a backend of their own, in the map pins */
-	__u8 limited;    /* 1: each source has a limit, in the map limits */
-	__u8 syncookie;  /* enum sluice_syncookie */
-	__u32 syn_rate;  /* SYNs per CPU and second; more of them are a flood */
+	__u8 hash;       /* enum sluice_hash */
+	__u8 fragments;  /* 1: a client's packets of one protocol are one flow, without ports, so
+			  * that fragments, which name none, go with the others */
+	__u8 spare[2];
+	__u8 track;     /* enum sluice_track */
+	__u8 pins;      /* 1: some sources have a backend of their own, in the map pins */
+	__u8 limited;   /* 1: each source has a limit, in the map limits */
+	__u8 syncookie; /* enum sluice_syncookie */
+	__u32 syn_rate; /* SYNs per CPU and second; more of them are a flood */
 };
 
 /* Which SYNs of an l7 service the gate answers itself. */

@@ -65,6 +65,37 @@ static void test_mss(void **unused)
 	       "~ backend shop/b1 mss auto -> off\n~ backend shop/b2 mss auto -> off\n");
 }
 
+/* One entry for each address and protocol, of which people need not know. */
+static void test_fragments(void **unused)
+{
+	struct scene s = {0};
+	unsigned n = 0;
+
+	(void)unused;
+	change(SHOP(""), SHOP("fragments = yes"),
+	       "~ service shop 198.51.100.10:80/tcp fragments no -> yes\n"
+	       "~ service shop [2001:db8::10]:80/tcp fragments no -> yes\n");
+	change(SHOP("fragments = yes"), SHOP("fragments = no track = never"),
+	       "~ service shop 198.51.100.10:80/tcp track auto -> never fragments yes -> no\n"
+	       "~ service shop [2001:db8::10]:80/tcp track auto -> never fragments yes -> no\n");
+	apply(&s, "service \"dns\" { kind = l4  fragments = yes  proto = { tcp, udp }\n"
+		  "  listen = { \"198.51.100.10:53\", \"198.51.100.10:5353\" }\n"
+		  "  backend \"b1\" { address = \"10.0.0.11\" } }\n");
+	for (size_t i = 0; i < s.want.n_vips; i++) {
+		const struct plan_vip *v = &s.want.vips[i];
+
+		if (v->key.proto != SLUICE_FRAGMENT)
+			continue;
+		assert_false(plan_is_listen(v));
+		assert_true(v->key.port == htons(6) || v->key.port == htons(17));
+		assert_int_equal(v->value.fragments, 1);
+		assert_int_equal(v->value.id, s.want.services[0].id);
+		n++;
+	}
+	assert_int_equal(n, 2);
+	scene_fini(&s);
+}
+
 static void test_previous_table(void **unused)
 {
 	(void)unused;
@@ -163,10 +194,15 @@ static void test_pins_go_before_their_backend(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_track),  cmocka_unit_test(test_udp_timeout),
-		cmocka_unit_test(test_mss),    cmocka_unit_test(test_previous_table),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_limits_as_the_gate_has_them),
-		cmocka_unit_test(test_pins),   cmocka_unit_test(test_pins_go_before_their_backend),
+		cmocka_unit_test(test_track),
+		cmocka_unit_test(test_udp_timeout),
+		cmocka_unit_test(test_mss),
+		cmocka_unit_test(test_fragments),
+		cmocka_unit_test(test_previous_table),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_limits_as_the_gate_has_them),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_pins_go_before_their_backend),
 	};
 
 	return cmocka_run_group_tests_name("plan_words", tests, NULL, NULL);

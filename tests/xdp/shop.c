@@ -121,6 +121,11 @@ struct sluice_flow shop_flow(bool v6, unsigned sport, uint8_t proto)
 				    .proto = proto};
 }
 
+uint32_t shop_slot(uint32_t slot)
+{
+	return table[slot];
+}
+
 uint32_t shop_computed(bool v6, unsigned sport, uint8_t proto)
 {
 	const struct sluice_flow flow = shop_flow(v6, sport, proto);

@@ -31,6 +31,8 @@ void shop_backend(uint32_t id, uint32_t generation, bool in_use);
 uint32_t shop_send(bool v6, unsigned sport, const char *flags);
 /* The flow that shop_send() sends. */
 struct sluice_flow shop_flow(bool v6, unsigned sport, uint8_t proto);
+/* What the table has there. */
+uint32_t shop_slot(uint32_t slot);
 /* The backend that the table has for it, as userspace computes it. */
 uint32_t shop_computed(bool v6, unsigned sport, uint8_t proto);
 /* Of the last frame. */

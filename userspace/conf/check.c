@@ -360,6 +360,7 @@ void conf_check(struct reading *r)
 	check_section_names(r);
 	nat_check(r);
 	health_check(r);
+	l4_check(r);
 	check_loops(r);
 	for (unsigned i = 0; i < r->conf->n_services; i++) {
 		const struct conf_service *s = &r->conf->services[i];
@@ -367,7 +368,8 @@ void conf_check(struct reading *r)
 		check_backends(r, s->backends, s->n_backends);
 		pins += check_pins(r, s);
 		backends += s->n_backends;
-		keys += s->n_listens * 2; /* with the VIP's own entry */
+		/* With the VIP's own entry, and that of fragments. */
+		keys += s->n_listens * (s->fragments ? 3 : 2);
 	}
 	for (unsigned i = 0; i < r->conf->n_pools; i++)
 		check_backends(r, r->conf->pools[i].backends, r->conf->pools[i].n_backends);

@@ -65,6 +65,7 @@ struct conf_service {
 	uint32_t track;          /* l4: enum sluice_track: who enters the connection table */
 	uint32_t previous_ms;    /* l4: how long a table is kept after a change: 10m; 0 = not */
 	uint32_t udp_timeout_ms; /* l4: silence after which a UDP flow is a new one: 30s */
+	bool fragments;          /* l4: taken; its flows have no ports */
 	uint32_t mss;            /* l4: TCP segments at most; SLUICE_MSS_AUTO; 0 = any */
 
 	uint32_t syncookie;      /* l7: enum sluice_syncookie: which SYNs the gate answers */

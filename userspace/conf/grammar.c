@@ -83,6 +83,7 @@ static cfg_opt_t service_opts[] = {
 	ONE("ring_size"),
 	ONE("previous_table"),
 	ONE("mss"),
+	ONE("fragments"),
 	ONE("header_timeout"),
 	ONE("body_timeout"),
 	ONE("idle_timeout"),

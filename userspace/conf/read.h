@@ -152,6 +152,8 @@ void nat_check(struct reading *r);
 /* ---- l4.c ----------------------------------------------------------------------------- */
 
 void l4_read(struct reading *r, cfg_t *sec, struct conf_service *s);
+/* Rules that join services. */
+void l4_check(struct reading *r);
 
 /* ---- check.c -------------------------------------------------------------------------- */
 

@@ -153,9 +153,20 @@ static __u32 ask_before(const struct gate *g, const struct flow_answer *a)
 	return id;
 }
 
-static int ask_backend(const struct gate *g, const struct sluice_flow *flow, struct flow_answer *a,
+/* As the gate has it: that of a service which takes fragments has no ports. */
+static struct sluice_flow flow_kept(const struct sluice_flow *flow, const struct flow_answer *a)
+{
+	struct sluice_flow kept = *flow;
+
+	if (a->service.fragments)
+		kept.sport = kept.dport = 0;
+	return kept;
+}
+
+static int ask_backend(const struct gate *g, const struct sluice_flow *whole, struct flow_answer *a,
 		       struct err *e)
 {
+	const struct sluice_flow kept = flow_kept(whole, a), *flow = &kept;
 	int rc;
 
 	a->hash = sluice_service_hash(flow, a->service.hash);

@@ -188,7 +188,7 @@ static void print_service(const struct status *s, const struct plan_service *svc
 		struct endpoint ep = {.addr = v->key.addr, .port = ntohs(v->key.port)};
 		char text[ENDPOINT_TEXT];
 
-		if (plan_is_marker(v) || v->value.id != svc->id)
+		if (!plan_is_listen(v) || v->value.id != svc->id)
 			continue;
 		printf(" %s/%s", endpoint_format(&ep, text), proto_name(v->key.proto));
 	}

@@ -82,7 +82,7 @@ static json_t *listens_json(const struct status *s, uint32_t service, bool *oom)
 		const char *proto = proto_name(v->key.proto);
 		json_t *o;
 
-		if (plan_is_marker(v) || v->value.id != service)
+		if (!plan_is_listen(v) || v->value.id != service)
 			continue;
 		o = json_object();
 		put(o, "address", addr_json(&v->key.addr), oom);
@@ -138,6 +138,7 @@ static json_t *services_json(const struct status *s, bool *oom)
 			    oom);
 			put(o, "hash", json_string(plan_hash_name(svc->entry.hash)), oom);
 			put(o, "track", json_string(plan_track_name(svc->entry.track)), oom);
+			put(o, "fragments", json_boolean(svc->entry.fragments), oom);
 		} else if (svc->kind) {
 			put(o, "syncookie", json_string(plan_syncookie_name(svc->entry.syncookie)),
 			    oom);

@@ -34,6 +34,11 @@ bool plan_is_marker(const struct plan_vip *vip)
 	       (vip->key.proto == IPPROTO_ICMP || vip->key.proto == IPPROTO_ICMPV6);
 }
 
+bool plan_is_listen(const struct plan_vip *vip)
+{
+	return !plan_is_marker(vip) && vip->key.proto != SLUICE_FRAGMENT;
+}
+
 void plan_fini(struct plan *p)
 {
 	free(p->edits);

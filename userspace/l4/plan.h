@@ -96,6 +96,8 @@ const char *plan_syncookie_name(__u32 syncookie);
 const char *plan_backend_text(const struct plan_backend *b, char buf[ENDPOINT_TEXT]);
 /* The VIP's own entry, by its key (abi.h). */
 bool plan_is_marker(const struct plan_vip *vip);
+/* An address and port that the file names, and not an entry beside those. */
+bool plan_is_listen(const struct plan_vip *vip);
 
 /*
  * The state that a file asks for. Sources of tunnels are left "any" where the file names

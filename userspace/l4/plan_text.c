@@ -76,6 +76,18 @@ static void want_marker(struct plan_state *want, const struct sluice_addr *addr,
 	vip->service = PLAN_MARKER;
 }
 
+/* The entry of the service's fragments; one for each address and protocol. */
+static void want_fragments(struct plan_state *want, const struct conf_listen *l, __u32 service)
+{
+	const struct sluice_vip key = {
+		.addr = l->endpoint.addr, .port = htons(l->proto), .proto = SLUICE_FRAGMENT};
+
+	for (size_t i = 0; i < want->n_vips; i++)
+		if (memcmp(&want->vips[i].key, &key, sizeof(key)) == 0)
+			return;
+	want->vips[want->n_vips++] = (struct plan_vip){.key = key, .service = service};
+}
+
 /* Of the backend that was added last. */
 static void want_pins(struct plan_state *want, const struct conf_backend *b,
 		      struct plan_service *service)
@@ -117,7 +129,8 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 	copy_name(out->name, s->name);
 	out->kind = s->kind;
 	out->mode = s->forward;
-	out->entry.hash = s->hash;
+	out->entry.hash = (__u8)s->hash;
+	out->entry.fragments = s->fragments;
 	out->entry.track = (__u8)s->track;
 	out->entry.syncookie = (__u8)s->syncookie;
 	out->entry.syn_rate = s->syncookie ? s->syncookie_rate : 0;
@@ -136,6 +149,8 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 				.proto = l->proto},
 			.service = index,
 		};
+		if (s->fragments)
+			want_fragments(want, l, index);
 		want_marker(want, &l->endpoint.addr,
 			    s->forward == SLUICE_MODE_nat ? SLUICE_NAT : s->kind);
 	}
@@ -167,7 +182,7 @@ int plan_want(struct plan_state *want, const struct conf *c, struct err *e)
 		return rc;
 	want->services = calloc(c->n_services + 1, sizeof(*want->services));
 	want->backends = calloc(n.backends + 1, sizeof(*want->backends));
-	want->vips = calloc(2 * n.listens + 1, sizeof(*want->vips)); /* each may add a marker */
+	want->vips = calloc(3 * n.listens + 1, sizeof(*want->vips)); /* with markers, fragments */
 	want->pins = calloc(n.pins + 1, sizeof(*want->pins));
 	want->decap = calloc(c->n_decap_from + 1, sizeof(*want->decap));
 	if (!want->services || !want->backends || !want->vips || !want->pins || !want->decap) {
@@ -301,7 +316,8 @@ static void print_vip_change(const struct plan_edit *x, FILE *out)
 	char text[ENDPOINT_TEXT + 8];
 
 	if (s->kind == old->kind && s->hash == old->hash && s->track == old->track &&
-	    s->syncookie == old->syncookie && s->syn_rate == old->syn_rate && s->id == old->id)
+	    s->fragments == old->fragments && s->syncookie == old->syncookie &&
+	    s->syn_rate == old->syn_rate && s->id == old->id)
 		return; /* the line about the ring says it */
 	fprintf(out, "~ service %s %s", x->service->name, vip_text(x->vip, text, sizeof(text)));
 	if (strcmp(kind_name(s->kind), kind_name(old->kind)) != 0)
@@ -312,6 +328,8 @@ static void print_vip_change(const struct plan_edit *x, FILE *out)
 		fprintf(out, " track %s -> %s", plan_track_name(old->track),
 			plan_track_name(s->track));
 	print_syncookie_change(s, old, out);
+	if (s->fragments != old->fragments)
+		fputs(s->fragments ? " fragments no -> yes" : " fragments yes -> no", out);
 	if (s->id != old->id)
 		fputs(" now leads here", out);
 	fputc('\n', out);
@@ -321,7 +339,7 @@ static void print_vip(const struct plan_edit *x, FILE *out)
 {
 	char text[ENDPOINT_TEXT + 8];
 
-	if (plan_is_marker(x->vip ? x->vip : x->old_vip))
+	if (!plan_is_listen(x->vip ? x->vip : x->old_vip))
 		return;
 	if (x->step == PLAN_ADD_VIP)
 		fprintf(out, "+ service %s %s -> %s\n", x->service->name,

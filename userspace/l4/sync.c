@@ -430,8 +430,9 @@ static void filter_set(__u64 *words, __u32 bit)
 static void filter_add(struct filters *f, const struct plan_vip *vip)
 {
 	filter_set(f->vips, sluice_filter_bit(&vip->key.addr, 0));
+	/* Flows without ports are looked up later. */
 	if (vip->service != PLAN_MARKER && (vip->value.kind & SLUICE_L4) &&
-	    vip->value.track != SLUICE_TRACK_never)
+	    vip->value.track != SLUICE_TRACK_never && !vip->value.fragments)
 		filter_set(f->l4, sluice_filter_bit(&vip->key.addr, vip->key.port));
 }
 

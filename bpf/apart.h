@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Services whose flows are not told by addresses and ports: the service is looked up first and then
+ * the flow, and so they cost others nothing.
+ *
+ * fragments: a client's packets of one protocol are one flow, without ports. Later fragments have
+ * none, and first ones and whole packets must go where they do.
+ */
+#ifndef BPF_APART_H
+#define BPF_APART_H
+
+#include "nat.h"
+#include "rate.h"
+
+static __always_inline bool apart_is(const struct sluice_service *s)
+{
+	return s->fragments;
+}
+
+/* The flow's backend, if it is known. */
+static __always_inline bool apart_find(struct packet *p, const struct sluice_service *s)
+{
+	if (s->fragments) {
+		p->flow.sport = 0;
+		p->flow.dport = 0;
+	}
+	if (s->track == SLUICE_TRACK_never || !conn_find(p))
+		return false;
+	notice(p, SLUICE_N_conn_hit);
+	return true;
+}
+
+static __always_inline int apart(struct packet *p, const struct sluice_service *s)
+{
+	bool known = apart_find(p, s);
+	int why;
+
+	if ((why = rate_check(p, known ? NULL : s)) != NEXT)
+		return why;
+	if ((why = guard_forward(p)) != NEXT)
+		return why;
+	if (!known && (why = backend_choose(p, s)) != NEXT)
+		return why;
+	return deliver(p);
+}
+
+/* A function that the verifier walks by itself, as nat_serve_or_reply(). */
+__noinline int apart_serve(struct xdp_md *ctx)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct sluice_counters *count = bpf_map_lookup_elem(&counters, &cpu);
+	struct nat_scratch *n;
+	struct packet p;
+	int why;
+
+	if (!count)
+		return SLUICE_R_no_service;
+	n = (struct nat_scratch *)count->scratch;
+	p = n->packet;
+	p.ctx = ctx;
+	p.count = count;
+	why = apart(&p, &n->service);
+	n->packet.verdict = p.verdict;
+	n->packet.backend = p.backend;
+	return why;
+}
+
+static __always_inline int apart_gate(struct packet *p, const struct sluice_service *s)
+{
+	struct nat_scratch *n = nat_scratch(p);
+	int why;
+
+	p->service = s->id;
+	n->packet = *p;
+	n->service = *s;
+	why = apart_serve(p->ctx);
+	p->verdict = n->packet.verdict;
+	p->backend = n->packet.backend;
+	return why;
+}
+
+#endif
