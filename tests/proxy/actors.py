@@ -243,13 +243,15 @@ class OriginConn(Wire):
 class Origin:
     """A server. All that reached it is in .conns, the first connection first."""
 
-    def __init__(self, story=None, host='127.0.0.1', receive_buffer=0, backlog=512):
+    def __init__(self, story=None, host='127.0.0.1', receive_buffer=0, backlog=512, port=0):
         family = socket.AF_INET6 if ':' in host else socket.AF_INET
         self.socket = socket.socket(family)
         self.socket.settimeout(DEADLINE)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.bind((host, 0))
+        if port:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind((host, port))
         self.socket.listen(backlog)
         self.host, self.port = host, self.socket.getsockname()[1]
         self.conns, self.story, self.failed = [], story, None
@@ -363,7 +365,8 @@ class Sluiced:
 
 class Proxy(Sluiced):
     """sluiced with one service, on 127.0.0.1 and ::1. A backend is an Origin, an address, or
-    a pair of one of these and its weight. One thread, so that it has one pool."""
+    a tuple of one of these, its weight and maybe more settings. One thread, so that it has one
+    pool."""
 
     def __init__(self, folder, *backends, service='', daemon='', threads=1, drain='0ms'):
         self.port, self.clients, self.stopped = free_port(), [], False
@@ -379,10 +382,11 @@ class Proxy(Sluiced):
 
     @staticmethod
     def backend(numbered):
-        n, (to, weight) = numbered[0], (numbered[1] if isinstance(numbered[1], tuple)
-                                        else (numbered[1], 1))
+        n, (to, weight, *more) = numbered[0], (numbered[1] if isinstance(numbered[1], tuple)
+                                               else (numbered[1], 1))
         address = to.address() if isinstance(to, Origin) else to
-        return f'\tbackend "b{n}" {{ address = "{address}"  weight = {weight} }}\n'
+        return (f'\tbackend "b{n}" {{ address = "{address}"  weight = {weight}  '
+                f'{" ".join(more)} }}\n')
 
     def client(self, host='127.0.0.1', receive_buffer=0):
         self.clients.append(Client(self.port, host, receive_buffer))

@@ -362,7 +362,7 @@ static void test_response_without_a_clock(void **unused)
 static struct {
 	unsigned status;
 	bool close, head_only;
-	struct span date, allow;
+	struct span date, field;
 } own;
 
 static size_t write_own(char *out, size_t room, const struct http1_head *h,
@@ -370,16 +370,16 @@ static size_t write_own(char *out, size_t room, const struct http1_head *h,
 {
 	(void)h;
 	(void)facts;
-	return forward_error(out, room, own.status, own.close, own.head_only, own.date, own.allow);
+	return forward_error(out, room, own.status, own.close, own.head_only, own.date, own.field);
 }
 
-static const char *answer(unsigned status, bool close, bool head_only, const char *allow)
+static const char *answer(unsigned status, bool close, bool head_only, const char *field)
 {
 	own.status = status;
 	own.close = close;
 	own.head_only = head_only;
 	own.date = SPAN(DATE);
-	own.allow = (struct span){allow, strlen(allow)};
+	own.field = (struct span){field, strlen(field)};
 	return written(write_own, NULL);
 }
 
@@ -395,7 +395,7 @@ static void test_own_answers(void **unused)
 			    "Content-Type: text/plain\r\nCache-Control: no-store\r\n"
 			    "Content-Length: 16\r\nConnection: close\r\n\r\n400 Bad Request\n");
 	assert_string_equal(
-		answer(405, true, false, "GET, HEAD"),
+		answer(405, true, false, "Allow: GET, HEAD\r\n"),
 		"HTTP/1.1 405 Method Not Allowed\r\n" DATE "Allow: GET, HEAD\r\n"
 		"Content-Type: text/plain\r\nCache-Control: no-store\r\n"
 		"Content-Length: 23\r\nConnection: close\r\n\r\n405 Method Not Allowed\n");
@@ -404,7 +404,7 @@ static void test_own_answers(void **unused)
 			    "Content-Type: text/plain\r\nCache-Control: no-store\r\n"
 			    "Content-Length: 24\r\n\r\n");
 	own.date = (struct span){NULL, 0};
-	own.allow = (struct span){NULL, 0};
+	own.field = (struct span){NULL, 0};
 	assert_non_null(strstr(written(write_own, NULL), "able\r\nContent-Type"));
 }
 

@@ -84,7 +84,7 @@ static void backend_read(struct reading *r, cfg_t *sec, const struct backends_of
 	struct value *address = value_of(sec, "address");
 
 	b->name = name_read(r, sec, "backend", &b->line);
-	settings_read(r, "backend", sec, 0, b);
+	settings_read(r, "backend", sec, of->kind, b);
 	pins_read(r, sec, of->kind, b);
 	if (address)
 		address_read(r, address, of, &b->endpoint);

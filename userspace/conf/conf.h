@@ -122,6 +122,7 @@ struct conf {
 	/* The named ones, in the order of the file, and behind them those of l7 services. */
 	struct conf_pool *pools;
 	unsigned n_pools, n_named_pools;
+	unsigned n_pool_backends; /* of all of them */
 	struct conf_service *services;
 	unsigned n_services;
 	uint32_t n_slots; /* backends that are checked */

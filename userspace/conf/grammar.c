@@ -49,7 +49,8 @@ static cfg_opt_t daemon_opts[] = {
 	CFG_END(),
 };
 static cfg_opt_t backend_opts[] = {
-	ONE(GRAMMAR_NAME), ONE("address"), ONE("weight"), MANY("pin"), CFG_END(),
+	ONE(GRAMMAR_NAME), ONE("address"),        ONE("weight"), ONE("backup"),
+	ONE("max_conns"),  ONE("max_connecting"), MANY("pin"),   CFG_END(),
 };
 static cfg_opt_t health_opts[] = {
 	ONE("type"), ONE("port"),    ONE("interval"), ONE("timeout"), ONE("rise"),
@@ -64,10 +65,12 @@ static cfg_opt_t limit_opts[] = {
 };
 /* A named pool has these, and an l7 service for its own one. */
 #define POOL_OPTS                                                                                  \
-	ONE("connect_timeout"), ONE("response_timeout"), ONE("upstream_idle_timeout"),             \
-		ONE("upstream_idle_max"), CFG_SEC("health", health_opts, CFGF_NODEFAULT),          \
+	ONE("balance"), ONE("hash_by"), ONE("slow_start"), ONE("queue"), ONE("queue_timeout"),     \
+		ONE("retry_after"), ONE("connect_timeout"), ONE("response_timeout"),               \
+		ONE("upstream_idle_timeout"), ONE("upstream_idle_max"),                            \
+		CFG_SEC("health", health_opts, CFGF_NODEFAULT),                                    \
 		CFG_SEC("backend", backend_opts, CFGF_MULTI)
-static cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};
+cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};
 // clang-format off
 static cfg_opt_t service_opts[] = {
 	ONE(GRAMMAR_NAME),

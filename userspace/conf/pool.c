@@ -7,6 +7,57 @@
 
 #include "conf/read.h"
 
+/* A name of a header field or a cookie (RFC 9110 section 5.6.2). */
+static bool is_token(const char *text)
+{
+	return *text && text[strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+					  "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
+}
+
+/* address, uri, header:NAME or cookie:NAME. */
+static void hash_by_read(struct reading *r, const struct value *v, struct conf_pool *p)
+{
+	static const struct {
+		const char *prefix;
+		enum conf_hash_by by;
+	} named[] = {{"header:", CONF_HASH_HEADER}, {"cookie:", CONF_HASH_COOKIE}};
+
+	if (v && p->balance != CONF_BALANCE_hash)
+		complain(r, v->line,
+			 "hash_by means nothing without balance = hash; write that, or remove it");
+	if (!v || strcmp(v->text, "address") == 0)
+		return;
+	if (strcmp(v->text, "uri") == 0) {
+		p->hash_by = CONF_HASH_URI;
+		return;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		size_t len = strlen(named[i].prefix);
+		const char *name = v->text + len;
+
+		if (strncmp(v->text, named[i].prefix, len) != 0 || !is_token(name))
+			continue;
+		p->hash_by = named[i].by;
+		p->hash_name = text_keep(r, name);
+		return;
+	}
+	complain(r, v->line,
+		 "hash_by: \"%s\" is not known; write address, uri, header:NAME or cookie:NAME",
+		 v->text);
+}
+
+static void pool_settings(struct reading *r, cfg_t *sec, struct conf_pool *p)
+{
+#define WORD(name) #name,
+	static const char *const balances[] = {CONF_BALANCES(WORD)};
+#undef WORD
+
+	settings_read(r, "pool", sec, 0, p);
+	p->balance =
+		choice_word(r, value_of(sec, "balance"), balances, CONF_BALANCE_COUNT, "balance");
+	hash_by_read(r, value_of(sec, "hash_by"), p);
+}
+
 static const struct conf_pool *pool_read(struct reading *r, cfg_t *sec,
 					 const struct backends_of *of)
 {
@@ -19,9 +70,11 @@ static const struct conf_pool *pool_read(struct reading *r, cfg_t *sec,
 	p->index = c->n_pools++;
 	p->name = of->name;
 	p->line = of->line;
-	settings_read(r, "pool", sec, 0, p);
+	pool_settings(r, sec, p);
 	p->n_backends = backends_read(r, sec, of, &p->backends);
 	p->health = health_read(r, sec);
+	for (unsigned i = 0; i < p->n_backends; i++)
+		p->backends[i].number = c->n_pool_backends++;
 	return p;
 }
 
@@ -49,6 +102,19 @@ const struct conf_pool *pool_of_service(struct reading *r, cfg_t *sec, const str
 		.what = "service", .name = s->name, .line = s->line, .kind = s->kind};
 
 	return pool_read(r, sec, &of);
+}
+
+void pool_refuse(struct reading *r, cfg_t *l4)
+{
+	for (const cfg_opt_t *opt = pool_opts; opt->name; opt++) {
+		if (strcmp(opt->name, GRAMMAR_NAME) == 0 || strcmp(opt->name, "backend") == 0 ||
+		    strcmp(opt->name, "health") == 0 || cfg_size(l4, opt->name) == 0)
+			continue;
+		complain(r,
+			 opt->type == CFGT_SEC ? (unsigned)cfg_getsec(l4, opt->name)->line
+					       : value_of(l4, opt->name)->line,
+			 "%s means nothing to an l4 service; remove it", opt->name);
+	}
 }
 
 const struct conf_pool *conf_pool_find(const struct conf *c, const char *name)

@@ -26,9 +26,33 @@ struct conf_backend {
 	uint32_t weight;          /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
 	struct conf_pin *pins;    /* l4; each prefix once in a service */
 	unsigned n_pins;
-	uint32_t slot; /* among all that are checked, from 1; 0: it is not (health_page.h) */
+	uint32_t slot;   /* among all that are checked, from 1; 0: it is not (health_page.h) */
+	uint32_t number; /* in a pool: position among the backends of all pools */
+
+	/* In a pool; 0 = no limit. All threads together. */
+	uint32_t max_conns;      /* connections with a request */
+	uint32_t max_connecting; /* connections that are being made */
+	uint32_t backup;         /* 1: takes requests only when no other one does */
 	unsigned line;
 };
+
+/* Ways to choose a backend, see l7/balance.h. */
+#define CONF_BALANCES(BALANCE)                                                                     \
+	BALANCE(round_robin)                                                                       \
+	BALANCE(least_conn)                                                                        \
+	BALANCE(p2c)                                                                               \
+	BALANCE(random)                                                                            \
+	BALANCE(hash)
+
+enum conf_balance {
+#define BALANCE(name) CONF_BALANCE_##name,
+	CONF_BALANCES(BALANCE)
+#undef BALANCE
+		CONF_BALANCE_COUNT
+};
+
+/* What of a request the balance hash goes by. */
+enum conf_hash_by { CONF_HASH_ADDRESS, CONF_HASH_URI, CONF_HASH_HEADER, CONF_HASH_COOKIE };
 
 struct conf_pool {
 	const char *name; /* unique among those that have names; else its service's */
@@ -37,6 +61,15 @@ struct conf_pool {
 	struct conf_backend *backends;
 	unsigned n_backends;
 	const struct conf_health *health; /* how they are checked; NULL: they are not */
+
+	enum conf_balance balance;
+	enum conf_hash_by hash_by;
+	const char *hash_name;  /* of the header or cookie, or NULL */
+	uint32_t slow_start_ms; /* in so long a backend that comes back has its whole share; 0 */
+
+	uint32_t queue;          /* requests of a thread that wait for a backend: 0 = none */
+	uint32_t queue_ms;       /* for so long: 1s */
+	uint32_t retry_after_ms; /* what those are told who cannot wait: 1s */
 
 	uint32_t connect_ms;        /* to reach a backend: 5s */
 	uint32_t response_ms;       /* from the whole request sent to the response head: 60s */

@@ -57,6 +57,7 @@ struct value {
  */
 #define GRAMMAR_NAME "@"
 
+extern cfg_opt_t pool_opts[];
 extern cfg_opt_t grammar[]; /* libConfuse copies it, though it does not say const */
 
 /* libConfuse's tree of a text that text_clean made; NULL when memory ran out. The caller
@@ -95,8 +96,9 @@ const char *setting_format(enum setting_kind kind, uint64_t n, char buf[SETTING_
 void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned service_kind,
 		   void *base);
 
-/* Complains about each setting of `section` that stands in an l4 service. */
-void settings_refuse(struct reading *r, const char *section, cfg_t *l4);
+/* Which of n words it is; the first one if it is not there. */
+uint32_t choice_word(struct reading *r, const struct value *v, const char *const words[],
+		     unsigned n, const char *name);
 
 /* ---- sections.c ----------------------------------------------------------------------- */
 
@@ -128,6 +130,8 @@ unsigned backends_read(struct reading *r, cfg_t *sec, const struct backends_of *
 
 /* All named pools, with room behind them for those of n services. */
 void pools_read(struct reading *r, cfg_t *file, unsigned n_services);
+/* Complains about what of a pool stands in an l4 service, but for backends and health. */
+void pool_refuse(struct reading *r, cfg_t *l4);
 /* An l7 service's own one. */
 const struct conf_pool *pool_of_service(struct reading *r, cfg_t *sec,
 					const struct conf_service *s);

@@ -308,23 +308,12 @@ static uint32_t choice_read(struct reading *r, const struct value *v, const char
 			    const char *const words[], unsigned n, uint32_t kind,
 			    const struct conf_service *s)
 {
-	char all[64] = "";
-
-	if (!v)
-		return 0;
-	if (s->kind && s->kind != kind) {
+	if (v && s->kind && s->kind != kind) {
 		complain(r, v->line, "%s means nothing to an %s service; remove it", name,
 			 s->kind == SLUICE_L7 ? "l7" : "l4");
 		return 0;
 	}
-	for (unsigned i = 0; i < n; i++) {
-		if (strcmp(v->text, words[i]) == 0)
-			return i;
-		strcat(all, i == 0 ? "" : i == n - 1 ? " or " : ", ");
-		strcat(all, words[i]);
-	}
-	complain(r, v->line, "%s: \"%s\" is not known; write %s", name, v->text, all);
-	return 0;
+	return choice_word(r, v, words, n, name);
 }
 
 static void way_read(struct reading *r, cfg_t *sec, struct conf_service *s)
@@ -414,7 +403,7 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	l4_read(r, sec, s);
 	settings_read(r, "service", sec, s->kind, s);
 	if (s->kind == SLUICE_L4)
-		settings_refuse(r, "pool", sec);
+		pool_refuse(r, sec);
 	listens_read(r, sec, s);
 	if (s->syncookie)
 		listens_check(r, s, "syncookie");

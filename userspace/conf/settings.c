@@ -2,6 +2,7 @@
 /*
  * Owns: settings that are one number, a row for each: what it counts, its default and its
  * bounds; yes and no are 1 and 0. The manual, sluice.conf(5), says the same; a test compares them.
+ * And those that are one of some words.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -28,6 +29,8 @@
 #define BYTES                   SETTING_BYTES
 #define COUNT                   SETTING_COUNT
 #define YES                     SETTING_YES
+#define BACKEND(name, kind, only, ...)                                                             \
+	ROW("backend", name, kind, only, struct conf_backend, __VA_ARGS__)
 
 // clang-format off
 const struct setting settings[] = {
@@ -60,6 +63,10 @@ const struct setting settings[] = {
 	L7("min_rate", BYTES, min_rate, 100, 0, 1U << 30),
 	L7("max_body", BYTES, max_body, 1ULL << 30, 0, 1ULL << 50),
 
+	POOL("slow_start", MS, slow_start_ms, 0, 0, HOUR),
+	POOL("queue", COUNT, queue, 0, 0, 100000),
+	POOL("queue_timeout", MS, queue_ms, 1000, 1, HOUR),
+	POOL("retry_after", MS, retry_after_ms, 1000, 1000, HOUR),
 	POOL("connect_timeout", MS, connect_ms, 5000, 1, HOUR),
 	POOL("response_timeout", MS, response_ms, 60000, 1, 24 * HOUR),
 	POOL("upstream_idle_timeout", MS, upstream_idle_ms, 60000, 1, 24 * HOUR),
@@ -79,7 +86,10 @@ const struct setting settings[] = {
 	HEALTH("jitter", COUNT, jitter, 10, 0, 50),
 	HEALTH("floor", COUNT, floor, 10, 0, 100),
 
-	ROW("backend", "weight", COUNT, 0, struct conf_backend, weight, 1, 0, MAGLEV_MAX_WEIGHT),
+	BACKEND("weight", COUNT, 0, weight, 1, 0, MAGLEV_MAX_WEIGHT),
+	BACKEND("max_conns", COUNT, SLUICE_L7, max_conns, 0, 0, 1000000),
+	BACKEND("max_connecting", COUNT, SLUICE_L7, max_connecting, 0, 0, 1000000),
+	BACKEND("backup", YES, SLUICE_L7, backup, 0, 0, 1),
 };
 // clang-format on
 const unsigned n_settings = sizeof(settings) / sizeof(settings[0]);
@@ -199,15 +209,21 @@ void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned
 	}
 }
 
-void settings_refuse(struct reading *r, const char *section, cfg_t *l4)
-{
-	for (unsigned i = 0; i < n_settings; i++) {
-		struct value *v = strcmp(settings[i].section, section) == 0
-					  ? value_of(l4, settings[i].name)
-					  : NULL;
+/* ---- words ---------------------------------------------------------------------------- */
 
-		if (v)
-			complain(r, v->line, "%s means nothing to an l4 service; remove it",
-				 settings[i].name);
+uint32_t choice_word(struct reading *r, const struct value *v, const char *const words[],
+		     unsigned n, const char *name)
+{
+	char all[128] = "";
+
+	if (!v)
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		if (strcmp(v->text, words[i]) == 0)
+			return i;
+		strcat(all, i == 0 ? "" : i == n - 1 ? " or " : ", ");
+		strcat(all, words[i]);
 	}
+	complain(r, v->line, "%s: \"%s\" is not known; write %s", name, v->text, all);
+	return 0;
 }

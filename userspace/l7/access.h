@@ -32,7 +32,9 @@
 	REASON(backend_bad, "the backend's answer was malformed")                                  \
 	REASON(stopped, "the daemon was told to stop")                                             \
 	REASON(no_memory, "memory ran out")                                                        \
-	REASON(tunnel_idle, "nobody said anything in the tunnel for too long")
+	REASON(tunnel_idle, "nobody said anything in the tunnel for too long")                     \
+	REASON(queue_full, "all backends were at their limits, and the queue had no place")        \
+	REASON(queue_timeout, "all backends were at their limits for too long")
 
 enum access_reason {
 #define REASON(name, text) ACCESS_##name,

@@ -6,6 +6,7 @@
 #include "l7/request.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "l7/forward_head.h"
@@ -13,12 +14,13 @@
 #define TURN_REQUESTS 16         /* in one go, before other connections have theirs */
 #define LINGER_BYTES  (1U << 18) /* read in vain in one go */
 
-enum go answer_own(struct client *c, unsigned status, bool keep, struct span allow)
+enum go answer_own(struct client *c, unsigned status, bool keep, struct span field)
 {
 	struct thread *t = thread_of(c);
 	struct buf *out = &c->link.out;
 	size_t n;
 
+	pool_leave(&c->waiter);
 	if (c->upstream)
 		upstream_close(c->upstream);
 	c->upstream = NULL;
@@ -29,7 +31,7 @@ enum go answer_own(struct client *c, unsigned status, bool keep, struct span all
 	if (!buf_reserve(&t->pool, out, buf_len(out) + BUF_NOTE))
 		return request_abort(c, ACCESS_no_memory);
 	n = forward_error(out->data + out->end, buf_room(out), status, c->close,
-			  c->method == HTTP1_M_HEAD, thread_date(t), allow);
+			  c->method == HTTP1_M_HEAD, thread_date(t), field);
 	assert(n > 0);
 	out->end += (uint32_t)n;
 	c->step = STEP_FLUSH;
@@ -46,7 +48,7 @@ static bool take_back(struct client *c)
 	return true;
 }
 
-enum go answer_fail(struct client *c, unsigned status, enum access_reason reason)
+static enum go fail(struct client *c, unsigned status, enum access_reason reason, struct span field)
 {
 	if (c->answering && !take_back(c))
 		return request_abort(c, reason);
@@ -54,9 +56,22 @@ enum go answer_fail(struct client *c, unsigned status, enum access_reason reason
 	/* The connection can only go on behind a request that was read to its end; what nobody
 	 * took of its body must not be read as the next one. */
 	relay_drop(&c->up, &c->link);
-	return answer_own(c, status, relay_read_all(&c->up), SPAN(""));
+	return answer_own(c, status, relay_read_all(&c->up), field);
 }
 
+enum go answer_busy(struct client *c, enum access_reason reason)
+{
+	char text[48];
+	int n = snprintf(text, sizeof(text), "Retry-After: %u\r\n",
+			 (c->pool->retry_after_ms + 999) / 1000);
+
+	return fail(c, 503, reason, (struct span){text, (size_t)n});
+}
+
+enum go answer_fail(struct client *c, unsigned status, enum access_reason reason)
+{
+	return fail(c, status, reason, SPAN(""));
+}
 /* ---- FLUSH, LINGER -------------------------------------------------------------------- */
 
 static enum go linger(struct client *c)

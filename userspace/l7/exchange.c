@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 
 #include "base/log.h"
 #include "l7/forward_head.h"
@@ -40,9 +41,9 @@ static enum go unreachable(struct client *c, enum access_reason reason)
 
 	log_limited(&rate, LOG_LEVEL_WARN,
 		    "backend not reached service=%s backend=%s address=%s: %s", c->service->name,
-		    c->backend->conf->name, endpoint_format(&c->backend->conf->endpoint, text),
+		    c->backend->conf->name, endpoint_format(&c->backend->endpoint, text),
 		    reason == ACCESS_connect_timeout ? "no answer in time" : strerror(errno));
-	upstream_rest(c->backend);
+	pool_rest(c->backend);
 	c->reason = reason;
 	if (c->upstream)
 		leave(c);
@@ -66,25 +67,49 @@ static bool own_limit(int error)
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
-/* Asks the next backend for a connection. */
+/* All backends that could be asked are at their limits: into the queue, or away. */
+static enum go queue_up(struct client *c, struct pool *p)
+{
+	struct thread *t = thread_of(c);
+
+	if (c->waiter.pool)
+		return WAIT;
+	if (!pool_wait(p, &c->waiter))
+		return answer_busy(c, ACCESS_queue_full);
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->queue_ms);
+	/* Another thread may have freed a connection before it could know of this one. */
+	return pool_is_behind(p, &c->waiter) ? WAIT : GO;
+}
+
+/* The next backend, with a connection, if there is one: else says what to do. */
 static enum go choose(struct client *c)
 {
 	struct thread *t = thread_of(c);
+	struct pool *p = &c->owner->upstreams.pools[c->pool->index];
+	struct pool_ask ask = {.tried = c->tried, .n_tried = c->n_tried, .key = c->key};
 	struct backend *b = NULL;
+	int error;
 
+	if (pool_is_behind(p, &c->waiter))
+		return queue_up(c, p);
 	if (c->n_tried < REQUEST_TRIES)
-		b = upstream_choose(&c->owner->upstreams, c->pool, c->tried, c->n_tried);
+		b = pool_choose(p, &ask);
 	if (!b)
-		return none_left(c);
+		return ask.busy ? queue_up(c, p) : none_left(c);
+	c->upstream = upstream_get(b, c, c->fresh);
+	error = errno;
+	if (!c->upstream && error == EBUSY)
+		return queue_up(c, p);
+	pool_leave(&c->waiter);
 	c->tried[c->n_tried++] = c->backend = b;
 	c->connect_ms = t->now_ms;
-	c->upstream = upstream_get(b, c, c->fresh);
 	if (c->upstream) {
 		wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->connect_ms);
 		return GO;
 	}
-	if (own_limit(errno))
+	if (own_limit(error))
 		return answer_fail(c, 503, ACCESS_no_memory);
+	errno = error;
 	return unreachable(c, ACCESS_no_backend);
 }
 
@@ -155,7 +180,7 @@ static enum go send_request(struct client *c)
 		return GO;
 	result = relay_pump(&c->up, &c->link, &u->link, &t->pool, c->replay);
 	if (u->connecting && u->link.sent) {
-		u->connecting = false;
+		upstream_connected(u);
 		c->connected_ms = t->now_ms;
 	}
 	switch (result) {
@@ -254,6 +279,7 @@ static enum go final(struct client *c, uint32_t len)
 	bool chunk = open_ended && c->minor > 0;
 	struct forward_facts facts = {.body = h->body, .content_length = h->content_length};
 
+	pool_answered(c->backend, c->upstream->asked_us, h->status);
 	c->answering = true;
 	c->expects = false;
 	c->answer_at = c->link.sent + buf_len(&c->link.out);
@@ -418,6 +444,10 @@ enum go exchange_timeout(struct client *c)
 {
 	struct upstream *u = c->upstream;
 
+	if (c->waiter.pool) {
+		c->waiter.pool->counts.queue_timeout++;
+		return answer_busy(c, ACCESS_queue_timeout);
+	}
 	if (!u || c->step == STEP_CONNECT || u->connecting)
 		return unreachable(c, ACCESS_connect_timeout);
 	if (c->expects)
@@ -434,4 +464,11 @@ enum go exchange_timeout(struct client *c)
 void exchange_ready(struct upstream *u)
 {
 	request_drive(u->user);
+}
+
+void exchange_serve(struct waiter *w)
+{
+	struct client *c = (struct client *)((char *)w - offsetof(struct client, waiter));
+
+	event_active(&c->link.event, EV_TIMEOUT, 0);
 }

@@ -220,7 +220,7 @@ size_t forward_end(char *buf, size_t room, struct span section)
 }
 
 size_t forward_error(char *buf, size_t room, unsigned status, bool close, bool head_only,
-		     struct span date, struct span allow)
+		     struct span date, struct span field)
 {
 	struct out o = {buf, buf + room, false};
 	const char *phrase = http1_phrase(status);
@@ -232,11 +232,7 @@ size_t forward_error(char *buf, size_t room, unsigned status, bool close, bool h
 	put(&o, text);
 	PUT(&o, "\r\n");
 	put(&o, date);
-	if (allow.len) {
-		PUT(&o, "Allow: ");
-		put(&o, allow);
-		PUT(&o, "\r\n");
-	}
+	put(&o, field);
 	PUT(&o, "Content-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: ");
 	put_number(&o, text.len + 5); /* "NNN phrase\n" */
 	PUT(&o, "\r\n");

@@ -38,8 +38,8 @@ size_t forward_response(char *out, size_t room, const struct http1_head *h,
 size_t forward_end(char *out, size_t room, struct span section);
 
 /* An answer of the proxy's own: a small text/plain body, which a HEAD request does not get.
- * `allow` is for 405 (may be empty). */
+ * `field` is one more line of the head, with its CRLF; it may be empty. */
 size_t forward_error(char *out, size_t room, unsigned status, bool close, bool head_only,
-		     struct span date, struct span allow);
+		     struct span date, struct span field);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/target.h"
 #include "l7/forward_head.h"
+#include "l7/hash_key.h"
 
 static void set_idle(struct client *c, bool idle)
 {
@@ -109,7 +110,8 @@ static bool target_settle(struct thread *t, struct http1_head *h, unsigned *stat
 
 static enum go request_begin(struct client *c, uint32_t len)
 {
-	static const struct span allow = SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+	static const struct span allow =
+		SPAN("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
 	struct http1_head *h = &thread_of(c)->head;
 	unsigned status;
 
@@ -148,6 +150,7 @@ static enum go request_begin(struct client *c, uint32_t len)
 		buf_consume(&c->link.in, len);
 		return answer_fail(c, 413, ACCESS_refused);
 	}
+	c->key = hash_key(c->pool, h, &c->peer.addr);
 	if (!head_rewrite(c, h, len))
 		return answer_fail(c, 503, ACCESS_no_memory);
 	buf_consume(&c->link.in, len);

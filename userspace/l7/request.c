@@ -29,7 +29,7 @@ void request_log(struct client *c)
 		.status = c->status,
 		.bytes = c->link.sent - c->sent_before,
 		.service = c->service->name,
-		.upstream = c->backend ? &c->backend->conf->endpoint : NULL,
+		.upstream = c->backend ? &c->backend->endpoint : NULL,
 		.backend = c->backend ? c->backend->conf->name : NULL,
 		.bytes_body = c->up.body.received,
 		.queue_ms = since(c, c->connect_ms),
@@ -51,6 +51,7 @@ void request_clear(struct client *c)
 {
 	struct buf_pool *pool = &thread_of(c)->pool;
 
+	pool_leave(&c->waiter);
 	if (c->upstream)
 		upstream_close(c->upstream);
 	buf_release(pool, &c->head);
@@ -205,10 +206,13 @@ static void on_timer(struct timer *timer)
 
 int requests_init(struct requests *rs, struct thread *thread)
 {
+	static const struct upstream_calls calls = {.ready = exchange_ready,
+						    .serve = exchange_serve};
+
 	rs->thread = thread;
 	TAILQ_INIT(&rs->busy);
 	TAILQ_INIT(&rs->idle);
-	return upstreams_init(&rs->upstreams, thread, exchange_ready);
+	return upstreams_init(&rs->upstreams, thread, &calls);
 }
 
 void requests_fini(struct requests *rs)

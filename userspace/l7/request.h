@@ -77,6 +77,8 @@ struct client {
 	bool keep_upstream;
 	uint8_t retries, n_tried, n_interim;
 	const struct conf_pool *pool;
+	struct waiter waiter; /* in the pool's queue */
+	uint64_t key;         /* for balance = hash */
 	struct backend *tried[REQUEST_TRIES];
 	struct upstream *upstream;
 	struct relay up, down;
@@ -153,8 +155,9 @@ enum go exchange_send(struct client *c);
 enum go exchange_respond(struct client *c);
 /* The time for one of these steps is over. */
 enum go exchange_timeout(struct client *c);
-/* A connection in use has an event. */
+/* A connection in use has an event; it is its turn in the queue. */
 void exchange_ready(struct upstream *u);
+void exchange_serve(struct waiter *w);
 
 /* tunnel.c: thread.head is the backend's answer, which is sent or in client.out. */
 enum go tunnel_begin(struct client *c);
@@ -163,8 +166,10 @@ enum go tunnel_step(struct client *c);
 /* answer.c: ends the request with an answer of the proxy's own; if the client has some of
  * another one, breaks that off. */
 enum go answer_fail(struct client *c, unsigned status, enum access_reason reason);
-/* The answer itself. keep: another request may follow; allow: for a 405. */
-enum go answer_own(struct client *c, unsigned status, bool keep, struct span allow);
+/* The same by 503, with the time after which it is worth another try. */
+enum go answer_busy(struct client *c, enum access_reason reason);
+/* The answer itself. keep: another request may follow; field: one more line of its head. */
+enum go answer_own(struct client *c, unsigned status, bool keep, struct span field);
 enum go answer_flush(struct client *c);
 enum go answer_linger(struct client *c);
 

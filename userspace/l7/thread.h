@@ -21,9 +21,13 @@
 
 #define THREAD_DATE 40 /* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" and a NUL */
 
+struct pool_shared;
+
 struct thread {
 	const struct conf *conf;          /* borrowed */
 	const struct health_page *health; /* borrowed; NULL: no backend is checked */
+	struct pool_shared *shared;       /* borrowed; with the other threads */
+	unsigned index;                   /* among them */
 	struct event_base *base;
 	struct buf_pool pool;
 	struct wheel wheel;

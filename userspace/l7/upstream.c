@@ -12,28 +12,19 @@
 
 /* ---- all of them ---------------------------------------------------------------------- */
 
-int upstreams_init(struct upstreams *us, struct thread *thread, void (*ready)(struct upstream *))
+int upstreams_init(struct upstreams *us, struct thread *thread, const struct upstream_calls *calls)
 {
 	const struct conf *conf = thread->conf;
+	int rc = 0;
 
 	us->thread = thread;
-	us->ready = ready;
+	us->ready = calls->ready;
 	us->pools = calloc(conf->n_pools ? conf->n_pools : 1, sizeof(us->pools[0]));
 	if (!us->pools)
 		return -ENOMEM;
-	for (unsigned i = 0; i < conf->n_pools; i++) {
-		const struct conf_pool *p = &conf->pools[i];
-
-		us->pools[i] = calloc(p->n_backends ? p->n_backends : 1, sizeof(struct backend));
-		if (!us->pools[i])
-			return -ENOMEM;
-		for (unsigned b = 0; b < p->n_backends; b++) {
-			us->pools[i][b] =
-				(struct backend){.conf = &p->backends[b], .pool = p, .owner = us};
-			TAILQ_INIT(&us->pools[i][b].pooled);
-		}
-	}
-	return 0;
+	for (unsigned i = 0; rc == 0 && i < conf->n_pools; i++)
+		rc = pool_init(&us->pools[i], &conf->pools[i], us, calls->serve);
+	return rc;
 }
 
 static void backend_flush(struct backend *b)
@@ -46,68 +37,30 @@ static void backend_flush(struct backend *b)
 
 void upstreams_flush(struct upstreams *us)
 {
-	const struct conf *conf = us->thread->conf;
-
-	for (unsigned i = 0; us->pools && i < conf->n_pools; i++)
-		for (unsigned b = 0; us->pools[i] && b < conf->pools[i].n_backends; b++)
-			backend_flush(&us->pools[i][b]);
+	for (unsigned i = 0; us->pools && i < us->thread->conf->n_pools; i++)
+		for (unsigned b = 0; b < us->pools[i].n; b++)
+			backend_flush(&us->pools[i].backends[b]);
 }
 
 void upstreams_fini(struct upstreams *us)
 {
 	upstreams_flush(us);
 	for (unsigned i = 0; us->pools && i < us->thread->conf->n_pools; i++)
-		free(us->pools[i]);
+		pool_fini(&us->pools[i]);
 	free(us->pools);
 	us->pools = NULL;
 }
 
-/* ---- which backend -------------------------------------------------------------------- */
-
-static bool was_tried(const struct backend *b, struct backend *const tried[], unsigned n)
+void upstreams_serve(struct upstreams *us)
 {
-	for (unsigned i = 0; i < n; i++)
-		if (tried[i] == b)
-			return true;
-	return false;
+	for (unsigned i = 0; i < us->thread->conf->n_pools; i++)
+		if (us->pools[i].n_waiting)
+			pool_serve(&us->pools[i]);
 }
 
-/* Each backend gains its weight in credit, the richest is chosen and pays what all gained:
- * weights 5 1 1 give a a b a c a a, not a a a a a b c. */
-static struct backend *choose(struct upstreams *us, const struct conf_pool *p,
-			      struct backend *const tried[], unsigned n_tried, bool resting)
+static struct thread *thread_of(const struct backend *b)
 {
-	struct backend *all = us->pools[p->index], *best = NULL;
-	int64_t gained = 0;
-
-	for (unsigned i = 0; i < p->n_backends; i++) {
-		struct backend *b = &all[i];
-
-		if (b->conf->weight == 0 || was_tried(b, tried, n_tried) ||
-		    !health_page_takes(us->thread->health, b->conf->slot) ||
-		    (!resting && b->rest_ms > us->thread->now_ms))
-			continue;
-		b->credit += b->conf->weight;
-		gained += b->conf->weight;
-		if (!best || b->credit > best->credit)
-			best = b;
-	}
-	if (best)
-		best->credit -= gained;
-	return best;
-}
-
-struct backend *upstream_choose(struct upstreams *us, const struct conf_pool *pool,
-				struct backend *const tried[], unsigned n_tried)
-{
-	struct backend *b = choose(us, pool, tried, n_tried, false);
-
-	return b ? b : choose(us, pool, tried, n_tried, true);
-}
-
-void upstream_rest(struct backend *b)
-{
-	b->rest_ms = b->owner->thread->now_ms + UPSTREAM_REST_MS;
+	return b->pool->thread;
 }
 
 /* ---- one connection ------------------------------------------------------------------- */
@@ -117,10 +70,10 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	struct upstream *u = arg;
 
 	(void)fd;
-	thread_clock(u->backend->owner->thread);
+	thread_clock(thread_of(u->backend));
 	link_ready(&u->link, what);
 	if (u->user)
-		u->backend->owner->ready(u);
+		u->backend->pool->owner->ready(u);
 	else if (u->link.readable)
 		/* Between requests a backend can only hang up, or say what nobody asked for. */
 		upstream_close(u);
@@ -153,9 +106,9 @@ static void too_old(struct timer *t)
 static struct upstream *upstream_new(struct backend *b, void *user)
 {
 	struct upstream *u = calloc(1, sizeof(*u));
-	int fd = u ? connect_start(&b->conf->endpoint) : -1, saved;
+	int fd = u ? connect_start(&b->endpoint) : -1, saved;
 
-	if (fd >= 0 && link_open(&u->link, fd, b->owner->thread->base, on_event, u) == 0) {
+	if (fd >= 0 && link_open(&u->link, fd, thread_of(b)->base, on_event, u) == 0) {
 		u->backend = b;
 		u->user = user;
 		u->connecting = true;
@@ -172,49 +125,81 @@ static void unpool(struct upstream *u)
 {
 	TAILQ_REMOVE(&u->backend->pooled, u, entry);
 	u->backend->n_pooled--;
-	u->backend->owner->n_pooled--;
+	u->backend->pool->owner->n_pooled--;
 	wheel_stop(&u->timer);
+}
+
+/* Says why there is no connection still. */
+static void give_back(struct backend *b)
+{
+	int saved = errno;
+
+	pool_release(b, true);
+	errno = saved;
 }
 
 struct upstream *upstream_get(struct backend *b, void *user, bool fresh)
 {
 	struct upstream *u = fresh ? NULL : TAILQ_FIRST(&b->pooled);
 
-	if (!u)
-		return upstream_new(b, user);
+	if (!pool_take(b, !u)) {
+		errno = EBUSY;
+		return NULL;
+	}
+	b->counts.requests++;
+	if (!u) {
+		u = upstream_new(b, user);
+		if (!u)
+			give_back(b);
+		else
+			u->asked_us = pool_clock(b->pool);
+		return u;
+	}
 	unpool(u);
 	u->user = user;
+	u->asked_us = pool_clock(b->pool);
 	u->reused = true;
 	u->link.sent = 0;
 	u->link.unsure = false; /* the request tells */
 	return u;
 }
 
+void upstream_connected(struct upstream *u)
+{
+	if (!u->connecting)
+		return;
+	u->connecting = false;
+	pool_connected(u->backend);
+}
+
 void upstream_put(struct upstream *u)
 {
 	struct backend *b = u->backend;
-	struct thread *t = b->owner->thread;
+	struct thread *t = thread_of(b);
 
 	assert(buf_len(&u->link.in) == 0);
-	if (b->n_pooled >= b->pool->upstream_idle_max ||
-	    b->owner->n_pooled >= t->conf->max_connections || t->draining) {
+	if (b->n_pooled >= b->pool->conf->upstream_idle_max ||
+	    b->pool->owner->n_pooled >= t->conf->max_connections || t->draining) {
 		upstream_close(u);
 		return;
 	}
 	u->user = NULL;
+	pool_release(b, u->connecting);
 	buf_release(&t->pool, &u->link.in);
 	buf_release(&t->pool, &u->link.out);
 	TAILQ_INSERT_HEAD(&b->pooled, u, entry);
 	b->n_pooled++;
-	b->owner->n_pooled++;
-	wheel_set(&t->wheel, &u->timer, t->now_ms + b->pool->upstream_idle_ms);
+	b->pool->owner->n_pooled++;
+	wheel_set(&t->wheel, &u->timer, t->now_ms + b->pool->conf->upstream_idle_ms);
 }
 
 void upstream_close(struct upstream *u)
 {
-	if (!u->user)
+	if (u->user)
+		pool_release(u->backend, u->connecting);
+	else
 		unpool(u);
 	wheel_stop(&u->timer);
-	link_close(&u->link, &u->backend->owner->thread->pool, false);
+	link_close(&u->link, &thread_of(u->backend)->pool, false);
 	free(u);
 }

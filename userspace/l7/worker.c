@@ -24,7 +24,7 @@ struct crewman {
 	struct requests requests;
 	struct listen listen;
 	struct event wake, tick;
-	int wake_fd; /* eventfd: drain */
+	int wake_fd; /* eventfd: drain, or something for those who wait */
 	uint64_t drain_end;
 	pthread_t id;
 	bool started;
@@ -34,6 +34,8 @@ struct crewman {
 struct worker {
 	const struct worker_start *start;
 	struct crewman *crew;
+	struct pool_shared shared;
+	int *wake_fds; /* of the crew */
 	atomic_bool drain;
 	int done_fd; /* eventfd: each thread that ends adds one */
 };
@@ -53,6 +55,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	thread_clock(&m->thread);
 	wheel_turn(&m->thread.wheel, m->thread.now_ms);
+	upstreams_serve(&m->requests.upstreams);
 	access_flush(&m->thread.access);
 	end_if_done(m);
 }
@@ -63,9 +66,12 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 	uint64_t n;
 
 	(void)what;
-	if (read(fd, &n, sizeof(n)) < 0 || !atomic_load(&m->worker->drain) || m->thread.draining)
+	if (read(fd, &n, sizeof(n)) < 0)
 		return;
 	thread_clock(&m->thread);
+	upstreams_serve(&m->requests.upstreams);
+	if (!atomic_load(&m->worker->drain) || m->thread.draining)
+		return;
 	m->drain_end = m->thread.now_ms + m->thread.conf->drain_ms;
 	listen_drain(&m->listen);
 	requests_drain(&m->requests);
@@ -92,7 +98,9 @@ static int crewman_init(struct crewman *m, struct worker *w, unsigned index)
 	int rc;
 
 	m->worker = w;
-	m->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	m->wake_fd = w->wake_fds[index] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	m->thread.shared = &w->shared;
+	m->thread.index = index;
 	rc = m->wake_fd < 0 ? -errno : thread_init(&m->thread, s->conf, s->access_log);
 	rc = rc ? rc : requests_init(&m->requests, &m->thread);
 	rc = rc ? rc : listen_init(&m->listen, &m->requests, s->listeners, s->n_listeners, index);
@@ -121,10 +129,30 @@ static void crewman_fini(struct crewman *m)
 
 /* ---- the process ---------------------------------------------------------------------- */
 
+static int shared_init(struct worker *w)
+{
+	const struct conf *conf = w->start->conf;
+	struct pool_shared *s = &w->shared;
+	unsigned n = w->start->threads;
+
+	s->n_threads = n;
+	s->used = calloc((size_t)conf->n_pool_backends + 1, sizeof(*s->used));
+	s->waiting = calloc(((size_t)conf->n_pools + 1) * n, sizeof(*s->waiting));
+	s->wake_fds = w->wake_fds = calloc(n, sizeof(*w->wake_fds));
+	return s->used && s->waiting && s->wake_fds ? 0 : -ENOMEM;
+}
+
+static void shared_fini(struct worker *w)
+{
+	free(w->shared.used);
+	free(w->shared.waiting);
+	free(w->wake_fds);
+}
+
 static int threads_start(struct worker *w)
 {
 	unsigned n = w->start->threads;
-	int rc = 0;
+	int rc = shared_init(w);
 
 	for (unsigned i = 0; rc == 0 && i < n; i++)
 		rc = crewman_init(&w->crew[i], w, i);
@@ -234,6 +262,7 @@ int worker_run(const struct worker_start *start)
 	for (unsigned i = 0; w.crew && i < start->threads; i++)
 		crewman_fini(&w.crew[i]);
 	free(w.crew);
+	shared_fini(&w);
 	if (w.done_fd >= 0)
 		close(w.done_fd);
 	return rc ? 1 : 0;
