@@ -135,6 +135,9 @@ struct sluice_change {
 #define SLUICE_BEFORE_ID(slot)         ((slot) & 0xffff)
 #define SLUICE_BEFORE_GENERATION(slot) ((slot) >> 16) /* its low 16 bits */
 
+#define SLUICE_DRAINS_WEIGHT           1 /* its weight is 0 */
+#define SLUICE_DRAINS_DOWN             2 /* checks found it down */
+
 struct sluice_backend {
 	struct sluice_addr addr; /* outer destination */
 	struct sluice_addr src;  /* outer source, same family */
@@ -142,9 +145,9 @@ struct sluice_backend {
 	__u16 service;           /* that it serves; 0: no backend has this id */
 	__u16 mss;               /* TCP: the most that its peers may name; 0: whatever they do */
 	__u8 mode;               /* enum sluice_mode */
-	__u8 drains;             /* 1: takes no new flows, not even pinned ones */
-	__be16 port;             /* nat: that it listens on; 0 = the VIP's */
-	__u32 udp_timeout_ms;    /* of the service's UDP flows; 0: for good */
+	__u8 drains; /* not 0: takes no new flows, not even pinned ones; by SLUICE_DRAINS_* */
+	__be16 port; /* nat: that it listens on; 0 = the VIP's */
+	__u32 udp_timeout_ms; /* of the service's UDP flows; 0: for good */
 };
 
 #define SLUICE_MSS_AUTO 1 /* mss: what the way to the backend has room for */

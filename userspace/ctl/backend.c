@@ -53,7 +53,9 @@ static void print_backend(const struct plan_state *s, const struct plan_backend 
 	       b->weight, b->configured, 100 * status_share(s, b),
 	       units_format_count(flows_of[b->id].flows, flows),
 	       units_format_count(flows_of[b->id].recent, recent),
-	       b->weight == 0 ? "  drained" : "");
+	       b->weight == 0 ? "  drained"
+	       : b->down      ? "  down"
+			      : "");
 }
 
 static void print_list(const struct backend_words *w, const struct plan_state *s)
@@ -76,10 +78,10 @@ static json_t *backend_json(const struct plan_state *s, const struct plan_backen
 {
 	char addr[ADDR_TEXT];
 
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:I, s:I}", "service",
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:f, s:I, s:I}", "service",
 			 names_service(&names, b->service), "backend", b->name, "address",
 			 addr_format(&b->addr, addr), "weight", (json_int_t)b->weight,
-			 "configured_weight", (json_int_t)b->configured, "share",
+			 "configured_weight", (json_int_t)b->configured, "down", b->down, "share",
 			 status_share(s, b), "flows", (json_int_t)flows_of[b->id].flows,
 			 "recent_flows", (json_int_t)flows_of[b->id].recent);
 }
@@ -134,7 +136,7 @@ static struct plan_backend *find(struct plan_state *s, __u32 id)
 static bool takes_flows(const struct plan_state *s)
 {
 	for (size_t i = 0; i < s->n_backends; i++)
-		if (s->backends[i].weight)
+		if (s->backends[i].weight && !s->backends[i].down)
 			return true;
 	return false;
 }

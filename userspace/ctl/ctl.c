@@ -55,11 +55,8 @@ int ctl_signals(void)
 
 int ctl_lock(struct err *e)
 {
-	int fd = open("/sys/fs/bpf", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = gate_lock(true, e);
 
 	/* Never closed: the lock lasts as long as the process. */
-	if (fd < 0 || flock(fd, LOCK_EX) != 0)
-		return err_set(e, errno, "cannot lock /sys/fs/bpf: %s%s", strerror(errno),
-			       errno == EACCES ? "; run as root (sudo)" : "");
-	return 0;
+	return fd < 0 ? fd : 0;
 }

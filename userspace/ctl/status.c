@@ -87,6 +87,8 @@ static int gather(struct status *s, const char *ifname, struct err *e)
 		return rc;
 	s->meta = g.meta_seen;
 	s->steering = steer_attached();
+	if (health_page_open(&s->health, HEALTH_PAGE_DIR, e) != 0)
+		s->health = (struct health_page){.fd = -1}; /* nothing is checked */
 	gather_lists(s, &g);
 	rc = sync_read(&g, &s->state, e);
 	rc = rc ? rc : counters_read(&g, &s->counters, e);
@@ -152,6 +154,31 @@ static void print_places(const struct status *s)
 		       "it\n");
 }
 
+static const char *service_name(const struct status *s, uint32_t id)
+{
+	for (size_t i = 0; i < s->state.n_services; i++)
+		if (s->state.services[i].id == id)
+			return s->state.services[i].name;
+	return "";
+}
+
+bool status_health(const struct status *s, const struct plan_backend *b, struct health_record *out)
+{
+	return health_find(&s->health, service_name(s, b->service), b->name, out);
+}
+
+/* What the tables do, even if no daemon says why. */
+static void print_health(const struct status *s, const struct plan_backend *b)
+{
+	struct health_record r;
+	char text[HEALTH_TEXT];
+
+	if (status_health(s, b, &r))
+		printf("  %s%s", health_text(&r, text), b->down ? "" : r.up ? "" : " (in use)");
+	else if (b->down)
+		fputs("  down, as the last daemon left it", stdout);
+}
+
 static void print_backend(const struct status *s, const struct plan_backend *b)
 {
 	char addr[ADDR_TEXT], left[FLOWS_LEFT];
@@ -161,6 +188,7 @@ static void print_backend(const struct status *s, const struct plan_backend *b)
 	print_count(&s->counters.backends[b->id]);
 	if (b->weight == 0)
 		printf("  drained, %s", flows_left(&s->flows[b->id], left));
+	print_health(s, b);
 	if (b->weight != b->configured)
 		printf("  (by hand; the file says %u)", b->configured);
 	putchar('\n');
@@ -297,5 +325,6 @@ int ctl_status(int argc, char **argv)
 		print_human(&s);
 	plan_state_fini(&s.state);
 	free(s.places);
+	health_page_close(&s.health);
 	return rc ? ctl_fail(&e) : CTL_OK;
 }

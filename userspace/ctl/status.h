@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "ctl/health.h"
+
 #include "l4/attach.h"
 #include "l4/conns.h"
 #include "l4/counters.h"
@@ -28,7 +30,8 @@ struct status {
 	struct feeds feeds;
 	struct conns_of_backend flows[SLUICE_MAX_BACKENDS];
 	struct conns_sum conns;
-	bool steering; /* connections of l7 services go to sluiced's sockets */
+	struct health_page health; /* of the daemon, if it checks backends */
+	bool steering;             /* connections of l7 services go to sluiced's sockets */
 };
 
 /* Rows of reasons.h as data. */
@@ -42,6 +45,9 @@ extern const struct status_name status_notices[SLUICE_N_COUNT];
 uint32_t status_mode(const struct status *s, uint32_t service);
 /* Part of its service's new flows that a backend gets, 0..1. */
 double status_share(const struct plan_state *s, const struct plan_backend *b);
+
+/* What the daemon knows of it; false: it is not checked. */
+bool status_health(const struct status *s, const struct plan_backend *b, struct health_record *out);
 
 /* One object; keys are stable, numbers exact. 0 or -errno. */
 int status_print_json(const struct status *s, FILE *out, struct err *e);

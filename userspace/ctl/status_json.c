@@ -99,6 +99,7 @@ static json_t *backends_json(const struct status *s, uint32_t service, bool *oom
 
 	for (size_t i = 0; i < s->state.n_backends; i++) {
 		const struct plan_backend *b = &s->state.backends[i];
+		struct health_record r;
 		json_t *o;
 
 		if (b->service != service)
@@ -110,6 +111,8 @@ static json_t *backends_json(const struct status *s, uint32_t service, bool *oom
 		put(o, "source", addr_json(&b->src), oom);
 		put(o, "weight", json_integer(b->weight), oom);
 		put(o, "configured_weight", json_integer(b->configured), oom);
+		put(o, "down", json_boolean(b->down), oom);
+		put(o, "health", status_health(s, b, &r) ? health_json(&r) : json_null(), oom);
 		put(o, "flows", json_integer((json_int_t)s->flows[b->id].flows), oom);
 		put(o, "recent_flows", json_integer((json_int_t)s->flows[b->id].recent), oom);
 		put(o, "share", json_real(status_share(&s->state, b)), oom);

@@ -101,8 +101,8 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 	crew->control = crew->access_log = -1;
 	crew->threads = threads;
 	crew->works = has_l7(conf);
-	rc = health_make(&crew->health, conf, false, old ? old->health : NULL, e);
-	if (rc == 0 && !crew->works)
+	rc = health_make(&crew->health, conf, steered, old ? old->health : NULL, e);
+	if (rc == 0 && !crew->works && !(crew->health && steered))
 		rc = nothing_to_do(conf, e);
 	rc = rc ? rc : jail_prepare(&crew->jail, conf->user, files_wanted(conf, threads), e);
 	if (rc == 0) {

@@ -164,6 +164,19 @@ static void group_settle(struct health *h, struct health_group *g)
 	}
 }
 
+void health_assume_down(struct health *h, uint32_t at)
+{
+	struct health_record *r = &h->page.records[at];
+
+	h->states[at] = (struct health_state){.known = true};
+	health_record_begin(r);
+	r->up = 0;
+	r->known = 1;
+	r->since_ms = wall_ms();
+	snprintf(r->error, sizeof(r->error), "as an earlier daemon left it");
+	health_record_end(r);
+}
+
 static void take_over(struct health *h, const struct health_page *from)
 {
 	for (uint32_t at = 0; from->head && from->head->slots && at < h->conf->n_slots; at++)
@@ -236,7 +249,11 @@ static int on_socket(void *user, uint32_t at)
 
 static void on_settle(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd, (void)what, (void)arg;
+	struct health *h = arg;
+
+	(void)fd, (void)what;
+	if (health_gate_settle(h) == -EWOULDBLOCK)
+		settle_soon(h);
 }
 
 /* ---- life ------------------------------------------------------------------------------ */
@@ -343,6 +360,10 @@ int health_begin(struct health *h, const struct health *old, struct event_base *
 	rc = checkers_make(&h->checkers, h->targets, h->conf->n_slots, h->conf->max_checks);
 	if (rc)
 		return err_set(e, -rc, "out of memory");
+	health_gate_begin(h);
+	for (size_t i = 0; i < h->n_groups; i++)
+		group_settle(h, &h->groups[i]);
+	settle_soon(h);
 	rc = health_page_publish(&h->page, h->dir, e);
 	return rc ? rc : checkers_start(&h->checkers, e);
 }
@@ -355,7 +376,10 @@ void health_end(struct health *h)
 
 void health_look(struct health *h, bool gone)
 {
-	(void)h, (void)gone;
+	if (!h || !h->gate || gone)
+		return;
+	health_gate_doubt(h);
+	settle_soon(h);
 }
 
 bool health_ended(struct health *h, pid_t pid, int status)

@@ -39,6 +39,16 @@ struct health {
 	struct log_rate gate_said;
 };
 
+/* health_gate.c: brings the gate's tables to what is known, of groups that are dirty. 0 or
+ * -EWOULDBLOCK: to be called again. */
+int health_gate_settle(struct health *h);
+/* To be called once, before: takes over what the tables tell. */
+void health_gate_begin(struct health *h);
+/* Of a backend that nothing else is known of. */
+void health_assume_down(struct health *h, uint32_t at);
+/* Somebody else may have changed the tables. */
+void health_gate_doubt(struct health *h);
+
 static inline uint32_t first_slot(const struct health_group *g)
 {
 	return g->backends[0].slot;

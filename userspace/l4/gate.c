@@ -6,8 +6,10 @@
 #include "l4/gate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -126,4 +128,17 @@ void gate_close(struct gate *g)
 			close(*fd);
 		*fd = 0;
 	}
+}
+
+int gate_lock(bool wait, struct err *e)
+{
+	int fd = open("/sys/fs/bpf", O_RDONLY | O_DIRECTORY | O_CLOEXEC), why;
+
+	if (fd >= 0 && flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	why = errno;
+	if (fd >= 0)
+		close(fd);
+	return err_set(e, why, "cannot lock /sys/fs/bpf: %s%s", strerror(why),
+		       why == EACCES ? "; run as root (sudo)" : "");
 }

@@ -55,4 +55,10 @@ struct gate {
 int gate_open(struct gate *g, struct err *e);
 void gate_close(struct gate *g);
 
+/*
+ * One changer of the maps at a time. The descriptor that holds the lock, which closing it gives
+ * back; or -errno: -EWOULDBLOCK if another holds it and `wait` is false.
+ */
+int gate_lock(bool wait, struct err *e);
+
 #endif

@@ -137,7 +137,7 @@ static const struct plan_backend *find_backend(struct planner *pl, const struct 
 
 static bool backend_differs(const struct plan_backend *a, const struct plan_backend *b)
 {
-	return strcmp(a->name, b->name) != 0 || a->weight != b->weight ||
+	return strcmp(a->name, b->name) != 0 || a->weight != b->weight || a->down != b->down ||
 	       a->configured != b->configured || a->mode != b->mode ||
 	       a->udp_timeout_ms != b->udp_timeout_ms || a->mss != b->mss ||
 	       !addr_equal(&a->src, &b->src);
@@ -155,6 +155,8 @@ static int id_backends(struct planner *pl)
 		const struct plan_backend *old =
 			pl->running[b->service] ? find_backend(pl, b) : NULL;
 
+		if (b->keep_down)
+			b->down = old && old->down;
 		b->id = old ? old->id : take_id(taken, SLUICE_MAX_BACKENDS);
 		if (b->id == 0)
 			return err_set(
@@ -194,9 +196,10 @@ static int build_ring(struct planner *pl, struct plan_service *s)
 
 		if (b->service != index)
 			continue;
-		members[n] = (struct maglev_member){
-			.key = plan_backend_text(b, keys[n]), .id = b->id, .weight = b->weight};
-		weighs |= b->weight > 0;
+		members[n] = (struct maglev_member){.key = plan_backend_text(b, keys[n]),
+						    .id = b->id,
+						    .weight = b->down ? 0 : b->weight};
+		weighs |= b->weight > 0 && !b->down;
 		n++;
 	}
 	rc = 0;

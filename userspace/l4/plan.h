@@ -35,6 +35,8 @@ struct plan_backend {
 	__u32 service; /* wanted: index into services; actual: service id */
 	__u32 weight;
 	__u32 configured; /* weight by the file; `sluice backend` makes it differ */
+	bool down;        /* as checks found it: no new flows, whatever its weight */
+	bool keep_down;   /* wanted: as it runs; the file has it checked, but does not know */
 	__u32 mode;       /* enum sluice_mode */
 	__u32 udp_timeout_ms;
 	__u16 mss;   /* 0 = any; SLUICE_MSS_AUTO */

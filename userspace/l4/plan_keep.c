@@ -83,6 +83,7 @@ int plan_keep(struct plan_state *want, struct plan_state *actual, __u32 service,
 	for (size_t i = 0; i < actual->n_backends; i++) {
 		want->backends[want->n_backends++] = actual->backends[i];
 		want->backends[i].service = 0;
+		want->backends[i].keep_down = false;
 	}
 	for (size_t i = 0; i < actual->n_vips; i++) {
 		want->vips[want->n_vips++] = actual->vips[i];

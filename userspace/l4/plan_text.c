@@ -160,6 +160,7 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 		copy_name(b->name, s->backends[i].name);
 		b->service = index;
 		b->weight = b->configured = s->backends[i].weight;
+		b->keep_down = s->health != NULL;
 		b->mode = s->forward;
 		b->udp_timeout_ms = s->udp_timeout_ms;
 		b->mss = (__u16)s->mss;
@@ -291,6 +292,8 @@ static void print_backend_change(const struct plan_edit *x, FILE *out)
 		fprintf(out, " mss %s -> %s", mss_text(old->mss, old_mss), mss_text(b->mss, mss));
 	if (b->weight != old->weight)
 		fprintf(out, " weight %u -> %u", old->weight, b->weight);
+	if (b->down != old->down)
+		fputs(b->down ? " down by checks" : " not down by checks any more", out);
 	if (b->weight == old->weight && b->configured != old->configured)
 		fprintf(out, " weight by the file %u -> %u", old->configured, b->configured);
 	if (!addr_equal(&b->src, &old->src))

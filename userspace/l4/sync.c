@@ -108,6 +108,7 @@ static int read_backends(const struct gate *g, struct plan_state *s, struct err 
 		b->service = labels[id].service;
 		b->weight = labels[id].weight;
 		b->configured = labels[id].configured;
+		b->down = all[id].drains & SLUICE_DRAINS_DOWN;
 		b->mode = all[id].mode;
 		b->udp_timeout_ms = all[id].udp_timeout_ms;
 		b->mss = all[id].mss;
@@ -333,7 +334,7 @@ static int write_backend(const struct gate *g, const struct plan_edit *x)
 		entry.generation++;
 	entry.mode = (__u8)b->mode;
 	entry.port = b->port;
-	entry.drains = b->weight == 0;
+	entry.drains = (b->weight ? 0 : SLUICE_DRAINS_WEIGHT) | (b->down ? SLUICE_DRAINS_DOWN : 0);
 	entry.udp_timeout_ms = b->udp_timeout_ms;
 	entry.mss = b->mss;
 	entry.addr = b->addr;
