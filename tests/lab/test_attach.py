@@ -35,7 +35,9 @@ def traces(host):
     rules = [host.run('ip', *family, 'route', 'show', 'table', 'all').stdout
              for family in (['-4'], ['-6'])]
     pins = host.run('find', '/sys/fs/bpf').stdout
-    return sorted(pins.split()), rules, host.programs(), host.run('bpftool', 'net').stdout
+    kept = [line for line in host.run('ip', 'neigh', 'show').stdout.splitlines()
+            if 'managed' in line]
+    return sorted(pins.split()), rules, kept, host.programs(), host.run('bpftool', 'net').stdout
 
 
 def test_attach_shows_up_and_detach_leaves_nothing(lab):

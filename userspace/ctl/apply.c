@@ -14,6 +14,7 @@
 #include "l4/chatter.h"
 #include "l4/cookies.h"
 #include "l4/host.h"
+#include "l4/neighbour.h"
 #include "l4/route.h"
 #include "l4/steer.h"
 #include "l4/sync.h"
@@ -115,6 +116,20 @@ static void note_sources(const struct plan_state *s)
 				addr_is_v4(&s->sources[i].addr) ? "32" : "128");
 }
 
+static int sync_neighbours(const struct plan_state *s, struct err *e)
+{
+	struct sluice_addr *to = calloc(s->n_backends + 1, sizeof(*to));
+	int rc;
+
+	if (!to)
+		return err_set(e, ENOMEM, "out of memory");
+	for (size_t i = 0; i < s->n_backends; i++)
+		to[i] = s->backends[i].addr;
+	rc = neighbour_sync(to, s->n_backends, e);
+	free(to);
+	return rc;
+}
+
 int ctl_sync_host(const struct plan_state *state, bool dry, bool renew, struct err *e)
 {
 	struct sluice_addr *vips;
@@ -128,9 +143,8 @@ int ctl_sync_host(const struct plan_state *state, bool dry, bool renew, struct e
 	if (changes < 0)
 		return changes;
 	note_sources(state);
-	for (size_t i = 0; !dry && i < state->n_backends; i++)
-		route_prime(&state->backends[i].addr);
-	rc = sync_steer(has_l7(state), dry, renew, e);
+	rc = dry ? 0 : sync_neighbours(state, e);
+	rc = rc ? rc : sync_steer(has_l7(state), dry, renew, e);
 	return rc < 0 ? rc : changes + rc;
 }
 

@@ -18,6 +18,7 @@
 #include "ctl/ctl.h"
 #include "l4/chatter.h"
 #include "l4/host.h"
+#include "l4/neighbour.h"
 #include "l4/route.h"
 #include "l4/steer.h"
 #include "l4/sync.h"
@@ -379,6 +380,7 @@ static int clear_host(bool keep_maps, struct err *e)
 {
 	int rc = route_sync(NULL, 0, false, NULL, e);
 
+	rc = rc < 0 ? rc : neighbour_sync(NULL, 0, e);
 	rc = rc < 0 ? rc : steer_detach(e);
 	if (rc || keep_maps)
 		return rc;

@@ -2,7 +2,7 @@
 /*
  * What the host's routing must know: that VIPs are local (so that l7 connections are
  * delivered and ARP and neighbour discovery answer for them), where a tunnel to a backend
- * starts, and the backends' MAC addresses.
+ * starts.
  */
 #ifndef L4_ROUTE_H
 #define L4_ROUTE_H
