@@ -20,6 +20,7 @@
 #include "base/arena.h"
 #include "conf/log_format.h"
 #include "conf/pool.h"
+#include "conf/tls.h"
 #include "sluice/nat.h"
 
 #define CONF_MAX_THREADS SLUICE_MAX_WORKERS
@@ -85,6 +86,7 @@ struct conf_service {
 	uint32_t max_requests;        /* on a client's connection; 0 = no limit */
 	uint32_t min_rate;            /* bytes/s that a client gives and takes at least: 100 */
 	uint64_t max_body;            /* bytes of a request body: 1g; 0 = no limit */
+	const struct conf_tls *tls;   /* NULL: clients speak plain HTTP */
 	unsigned line;
 };
 

@@ -72,6 +72,24 @@ static cfg_opt_t limit_opts[] = {
 		CFG_SEC("backend", backend_opts, CFGF_MULTI)
 cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};
 // clang-format off
+static cfg_opt_t tls_opts[] = {
+	MANY("certificate"),
+	MANY("key"),
+	ONE("profile"),
+	ONE("min_version"),
+	ONE("unknown_sni"),
+	ONE("strict_host"),
+	ONE("verify"),
+	ONE("client_ca"),
+	ONE("client_crl"),
+	ONE("handshake_timeout"),
+	ONE("handshakes"),
+	ONE("tickets"),
+	MANY("ticket_key"),
+	ONE("ticket_rotation"),
+	ONE("session_cache"),
+	CFG_END(),
+};
 static cfg_opt_t service_opts[] = {
 	ONE(GRAMMAR_NAME),
 	ONE("kind"),
@@ -101,6 +119,7 @@ static cfg_opt_t service_opts[] = {
 	ONE("max_body"),
 	CFG_SEC("limit", limit_opts, CFGF_NODEFAULT),
 	POOL_OPTS,
+	CFG_SEC("tls", tls_opts, CFGF_NODEFAULT),
 	CFG_END(),
 };
 // clang-format on

@@ -146,6 +146,12 @@ void access_read(struct reading *r, cfg_t *daemon); /* NULL: there is no such se
 const struct conf_health *health_read(struct reading *r, cfg_t *owner);
 void health_check(struct reading *r);
 
+/* ---- tls.c ---------------------------------------------------------------------------- */
+
+/* NULL: there is no such section. */
+const struct conf_tls *tls_section_read(struct reading *r, cfg_t *sec,
+					const struct conf_service *s);
+
 /* ---- nat.c ---------------------------------------------------------------------------- */
 
 void nat_settings_read(struct reading *r, cfg_t *gate); /* NULL: there is no such section */

@@ -416,6 +416,7 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 		l4_backends_read(r, sec, &of, s);
 	else
 		s->pool = pool_of_service(r, sec, s);
+	s->tls = tls_section_read(r, cfg_size(sec, "tls") ? cfg_getsec(sec, "tls") : NULL, s);
 	ring_check(r, value_of(sec, "ring_size"), s);
 }
 

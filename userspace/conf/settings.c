@@ -25,6 +25,7 @@
 #define POOL(name, kind, ...)   ROW("pool", name, kind, 0, struct conf_pool, __VA_ARGS__)
 #define HEALTH(name, kind, ...) ROW("health", name, kind, 0, struct conf_health, __VA_ARGS__)
 #define L7(name, kind, ...)     ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
+#define TLS(name, kind, ...)    ROW("tls", name, kind, 0, struct conf_tls, __VA_ARGS__)
 #define MS                      SETTING_MS
 #define BYTES                   SETTING_BYTES
 #define COUNT                   SETTING_COUNT
@@ -85,6 +86,12 @@ const struct setting settings[] = {
 	HEALTH("fall", COUNT, fall, 3, 1, 100),
 	HEALTH("jitter", COUNT, jitter, 10, 0, 50),
 	HEALTH("floor", COUNT, floor, 10, 0, 100),
+	TLS("strict_host", YES, strict_host, 1, 0, 1),
+	TLS("handshake_timeout", MS, handshake_ms, 10000, 1, HOUR),
+	TLS("handshakes", COUNT, handshakes, 4096, 1, 1000000),
+	TLS("tickets", YES, tickets, 1, 0, 1),
+	TLS("ticket_rotation", MS, ticket_ms, 8 * HOUR, 60000, 7 * 24 * HOUR),
+	TLS("session_cache", COUNT, session_cache, 0, 0, 1000000),
 
 	BACKEND("weight", COUNT, 0, weight, 1, 0, MAGLEV_MAX_WEIGHT),
 	BACKEND("max_conns", COUNT, SLUICE_L7, max_conns, 0, 0, 1000000),

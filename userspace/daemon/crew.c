@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "daemon/access_sink.h"
 #include "daemon/title.h"
+#include "l7/tickets.h"
 
 #define PAUSE_FIRST_MS 1000
 #define PAUSE_MOST_MS  30000
@@ -89,7 +90,7 @@ static int nothing_to_do(const struct conf *c, struct err *e)
 }
 
 int crew_make(struct crew **out, struct conf *conf, bool steered, const struct crew *old,
-	      struct err *e)
+	      const struct tickets *tickets, struct err *e)
 {
 	struct crew *crew = calloc(1, sizeof(*crew));
 	unsigned threads = threads_wanted(conf);
@@ -99,12 +100,15 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 	if (!crew)
 		return err_set(e, ENOMEM, "out of memory");
 	crew->control = crew->access_log = -1;
+	crew->certs.keyring.fd = -1;
+	crew->tickets = tickets;
 	crew->threads = threads;
 	crew->works = has_l7(conf);
 	rc = health_make(&crew->health, conf, steered, old ? old->health : NULL, e);
 	if (rc == 0 && !crew->works && !(crew->health && steered))
 		rc = nothing_to_do(conf, e);
 	rc = rc ? rc : jail_prepare(&crew->jail, conf->user, files_wanted(conf, threads), e);
+	rc = rc ? rc : certs_read(&crew->certs, conf, old ? &old->certs : NULL, e);
 	if (rc == 0) {
 		crew->access_log =
 			access_sink_again(conf->access_log, old ? old->conf->access_log : NULL,
@@ -143,6 +147,7 @@ void crew_free(struct crew *crew)
 	crew_kill(crew);
 	control_close(crew);
 	listeners_close(&crew->listeners);
+	certs_fini(&crew->certs);
 	if (crew->access_log >= 0)
 		close(crew->access_log);
 	health_free(crew->health);
@@ -165,8 +170,10 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 		.control = control,
 		.access_log = crew->access_log,
 		.health = &page,
+		.keyring = crew->certs.keyring.fd,
+		.tickets = crew->tickets->fd,
 	};
-	int *keep = calloc(l->n + 2, sizeof(*keep)), rc;
+	int *keep = calloc(l->n + 4, sizeof(*keep)), rc;
 	struct err e;
 
 	title_set("sluiced: worker");
@@ -183,7 +190,9 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 		keep[i] = l->items[i].fd;
 	keep[l->n] = control;
 	keep[l->n + 1] = crew->access_log;
-	rc = jail_enter(&crew->jail, keep, l->n + 2, trap, &e);
+	keep[l->n + 2] = start.keyring;
+	keep[l->n + 3] = start.tickets;
+	rc = jail_enter(&crew->jail, keep, l->n + 4, trap, &e);
 	free(keep);
 	if (rc) {
 		log_err("%s", e.text);
@@ -280,9 +289,9 @@ void crew_drain(struct crew *crew)
 }
 
 /* SCM_RIGHTS: the message and the descriptor arrive together or not at all. */
-static bool log_send(const struct crew *crew, int fd)
+static bool file_send(const struct crew *crew, uint32_t type, int fd)
 {
-	struct worker_msg body = {.type = WORKER_MSG_LOG, .size = sizeof(body)};
+	struct worker_msg body = {.type = type, .size = sizeof(body)};
 	struct iovec iov = {&body, sizeof(body)};
 	union {
 		struct cmsghdr align;
@@ -307,11 +316,21 @@ int crew_reopen(struct crew *crew, struct err *e)
 
 	if (fd < 0)
 		return crew->conf->access_log ? fd : 0;
-	if (crew->pid && !log_send(crew, fd))
+	if (crew->pid && !file_send(crew, WORKER_MSG_LOG, fd))
 		log_warn("worker pid=%d does not listen: %s", (int)crew->pid, strerror(errno));
 	close(crew->access_log);
 	crew->access_log = fd;
 	return 0;
+}
+
+void crew_look(struct crew *crew)
+{
+	if (!certs_look(&crew->certs, crew->conf))
+		return;
+	if (crew->pid && !file_send(crew, WORKER_MSG_KEYRING, crew->certs.keyring.fd))
+		log_warn("worker pid=%d does not listen: %s", (int)crew->pid, strerror(errno));
+	else
+		log_info("certificates read again");
 }
 
 void crew_kill(struct crew *crew)

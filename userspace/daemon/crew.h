@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/certs.h"
 #include "daemon/health.h"
 #include "daemon/jail.h"
 #include "daemon/listeners.h"
@@ -26,6 +27,8 @@ struct crew {
 	int access_log;        /* or -1 */
 	struct health *health; /* of its backends; NULL: none is checked */
 	bool works;            /* false: it has no l7 service, and so no worker */
+	struct certs certs;
+	const struct tickets *tickets; /* the keeper's */
 
 	pid_t pid;   /* of the worker; 0 = none runs */
 	int control; /* or -1 */
@@ -42,11 +45,11 @@ struct crew {
 };
 
 /*
- * Everything but the worker process: account, access log, listening sockets. Takes conf over
- * on success only. old (or NULL): the crew that serves now, whose sockets are shared.
+ * Everything but the worker process: account, certificates, access log, listening sockets. Takes
+ * conf over on success only. old (or NULL): the crew that serves now, whose sockets are shared.
  */
 int crew_make(struct crew **out, struct conf *conf, bool steered, const struct crew *old,
-	      struct err *e);
+	      const struct tickets *tickets, struct err *e);
 /* Kills a worker that still runs. NULL is fine. */
 void crew_free(struct crew *crew);
 
@@ -55,6 +58,8 @@ int crew_start(struct crew *crew, struct event_base *base, bool trap, struct err
 /* The worker stops accepting and finishes what runs; killed when its time is over. */
 void crew_drain(struct crew *crew);
 void crew_kill(struct crew *crew);
+/* Files of certificates have changed: the worker gets what can be used of them. */
+void crew_look(struct crew *crew);
 /* The access log is opened again and lines go there from now on: its file was moved away. 0 or
  * -errno; then lines go where they went. */
 int crew_reopen(struct crew *crew, struct err *e);

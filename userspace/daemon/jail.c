@@ -235,10 +235,11 @@ pid_t jail_fork(void)
 
 void jail_keeper(bool gate)
 {
-	/* Maps and the network; ports below 1024 on reload; and for the worker: another account,
-	 * its bounding set, its limits, its end. */
-	static const int needed[] = {CAP_BPF,    CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SETUID,
-				     CAP_SETGID, CAP_SETPCAP,   CAP_SYS_RESOURCE,     CAP_KILL};
+	/* Maps and the network; ports below 1024 and keys of other accounts on reload; and for the
+	 * worker: another account, its bounding set, its limits, its end. */
+	static const int needed[] = {CAP_BPF,          CAP_NET_ADMIN, CAP_NET_BIND_SERVICE,
+				     CAP_SETUID,       CAP_SETGID,    CAP_SETPCAP,
+				     CAP_SYS_RESOURCE, CAP_KILL,      CAP_DAC_READ_SEARCH};
 	__u64 keep = gate ? 1ULL << CAP_SYS_ADMIN : 0;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)

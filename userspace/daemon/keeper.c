@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -22,20 +23,33 @@
 #include "daemon/adopt.h"
 #include "daemon/crew.h"
 #include "daemon/jail.h"
+#include "l7/tickets.h"
 
-#define LOOK_SECONDS 5 /* between looks at the gate's pins */
-#define MOST_LEAVING 4 /* crews that drain after reloads; then the oldest is cut short */
+#define LOOK_SECONDS  5    /* between looks at the gate's pins */
+#define CERTS_LOOK_MS 2000 /* between looks at the files of certificates */
+#define CERTS_SHARE   1000 /* of the keeper's time one in so many goes to these looks */
+#define MOST_LEAVING  4    /* crews that drain after reloads; then the oldest is cut short */
 
 struct keeper {
 	const struct keeper_options *o;
 	struct event_base *base;
-	struct event *on_term, *on_int, *on_hup, *on_usr1, *on_child, *restart, *look;
+	struct event *on_term, *on_int, *on_hup, *on_usr1, *on_child, *restart, *look, *certs,
+		*rotate;
 	struct adopt adopt;
+	struct tickets tickets;
 	struct crew *current, *coming, *leaving; /* leaving: newest first */
 	bool served;                             /* a worker has been ready once */
 	bool stopping;
 	int status;
 };
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
 
 static void keeper_end(struct keeper *k, int status)
 {
@@ -131,7 +145,7 @@ static void crew_is_ready(struct crew *crew, void *arg)
 
 static int crew_new(struct keeper *k, struct crew **out, struct conf *conf, struct err *e)
 {
-	int rc = crew_make(out, conf, k->adopt.on, k->current, e);
+	int rc = crew_make(out, conf, k->adopt.on, k->current, &k->tickets, e);
 
 	if (rc)
 		return rc;
@@ -322,6 +336,53 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 	health_look(k->current->health, k->adopt.lost);
 }
 
+/* A folder may hold many. */
+static void on_certs(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *k = arg;
+	uint64_t began = now_us(), took;
+	struct timeval wait;
+
+	(void)fd, (void)what;
+	if (k->served && !k->stopping && !k->coming)
+		crew_look(k->current);
+	took = (now_us() - began) * CERTS_SHARE;
+	if (took < CERTS_LOOK_MS * 1000ULL)
+		took = CERTS_LOOK_MS * 1000ULL;
+	wait = (struct timeval){.tv_sec = (time_t)(took / 1000000),
+				.tv_usec = (suseconds_t)(took % 1000000)};
+	evtimer_add(k->certs, &wait);
+}
+
+/* The shortest time that a service asks for; a day if none does. */
+static uint32_t rotation_ms(const struct conf *conf)
+{
+	uint32_t ms = 24 * 3600 * 1000;
+
+	for (unsigned i = 0; i < conf->n_services; i++)
+		if (conf->services[i].tls && conf->services[i].tls->ticket_ms < ms)
+			ms = conf->services[i].tls->ticket_ms;
+	return ms;
+}
+
+static void rotate_later(struct keeper *k)
+{
+	uint32_t ms = rotation_ms(k->current->conf);
+	const struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	evtimer_add(k->rotate, &wait);
+}
+
+static void on_rotate(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *k = arg;
+
+	(void)fd, (void)what;
+	if (tickets_rotate(&k->tickets) != 0)
+		log_err("no new key for session tickets: there is no randomness");
+	rotate_later(k);
+}
+
 /* ---- start and end -------------------------------------------------------------------- */
 
 static int events_make(struct keeper *k, struct err *e)
@@ -342,19 +403,22 @@ static int events_make(struct keeper *k, struct err *e)
 	k->on_usr1 = evsignal_new(k->base, SIGUSR1, on_reopen, k);
 	k->on_child = evsignal_new(k->base, SIGCHLD, on_child, k);
 	k->restart = evtimer_new(k->base, restart_now, k);
+	k->certs = evtimer_new(k->base, on_certs, k);
+	k->rotate = evtimer_new(k->base, on_rotate, k);
 	k->look = event_new(k->base, -1, EV_PERSIST, on_look, k);
 	if (!k->on_term || !k->on_int || !k->on_hup || !k->on_usr1 || !k->on_child || !k->restart ||
-	    !k->look || evsignal_add(k->on_term, NULL) || evsignal_add(k->on_int, NULL) ||
-	    evsignal_add(k->on_hup, NULL) || evsignal_add(k->on_usr1, NULL) ||
-	    evsignal_add(k->on_child, NULL) || (k->adopt.on && event_add(k->look, &look)))
+	    !k->look || !k->certs || !k->rotate || evsignal_add(k->on_term, NULL) ||
+	    evsignal_add(k->on_int, NULL) || evsignal_add(k->on_hup, NULL) ||
+	    evsignal_add(k->on_usr1, NULL) || evsignal_add(k->on_child, NULL) ||
+	    (k->adopt.on && event_add(k->look, &look)))
 		return err_set(e, ENOMEM, "cannot watch signals");
 	return 0;
 }
 
 static void events_free(struct keeper *k)
 {
-	struct event **all[] = {&k->on_term,  &k->on_int,  &k->on_hup, &k->on_usr1,
-				&k->on_child, &k->restart, &k->look};
+	struct event **all[] = {&k->on_term, &k->on_int, &k->on_hup, &k->on_usr1, &k->on_child,
+				&k->restart, &k->look,   &k->certs,  &k->rotate};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (*all[i])
@@ -367,6 +431,7 @@ static int keeper_start(struct keeper *k, struct conf **conf, struct err *e)
 {
 	int rc = adopt_open(&k->adopt, k->o->no_gate, e);
 
+	rc = rc ? rc : tickets_make(&k->tickets, e);
 	rc = rc ? rc : events_make(k, e);
 	rc = rc ? rc : crew_new(k, &k->current, *conf, e);
 	if (rc)
@@ -374,13 +439,15 @@ static int keeper_start(struct keeper *k, struct conf **conf, struct err *e)
 	adopt_check(&k->adopt, *conf);
 	*conf = NULL;
 	jail_keeper(k->adopt.on);
+	on_certs(-1, 0, k);
+	rotate_later(k);
 	return crew_start(k->current, k->base, k->o->debug, e);
 }
 
 int keeper_run(const struct keeper_options *o)
 {
 	struct conf *conf = conf_load(o->path, stderr);
-	struct keeper k = {.o = o};
+	struct keeper k = {.o = o, .tickets = {.fd = -1}};
 	struct err e;
 
 	if (!conf)
@@ -403,6 +470,7 @@ int keeper_run(const struct keeper_options *o)
 	crew_free(k.current);
 	conf_free(conf);
 	events_free(&k);
+	tickets_fini(&k.tickets);
 	adopt_close(&k.adopt);
 	return k.status;
 }

@@ -74,7 +74,7 @@ enum go answer_fail(struct client *c, unsigned status, enum access_reason reason
 }
 /* ---- FLUSH, LINGER -------------------------------------------------------------------- */
 
-static enum go linger(struct client *c)
+enum go answer_linger_on(struct client *c)
 {
 	struct thread *t = thread_of(c);
 
@@ -83,7 +83,7 @@ static enum go linger(struct client *c)
 	if (c->link.eof || c->link.failed ||
 	    (!c->link.readable && relay_read_all(&c->up) && buf_len(&c->link.in) == 0))
 		return END;
-	shutdown(c->link.fd, SHUT_WR);
+	link_finish(&c->link);
 	request_clear(c);
 	c->step = STEP_LINGER;
 	wheel_set(&t->wheel, &c->timer, t->now_ms + LINGER_MS);
@@ -114,11 +114,11 @@ enum go answer_flush(struct client *c)
 	link_send(&c->link, NULL, 0, false);
 	if (c->link.broken)
 		return request_abort(c, ACCESS_client_gone);
-	if (buf_len(&c->link.out))
+	if (!link_flushed(&c->link))
 		return request_wait(c, c->service->body_ms);
 	request_log(c);
 	if (c->close)
-		return linger(c);
+		return answer_linger_on(c);
 	turn = c->n_requests % TURN_REQUESTS == 0;
 	request_clear(c);
 	buf_release(&thread_of(c)->pool, &c->link.out);

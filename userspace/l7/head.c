@@ -12,6 +12,7 @@
 #include "base/target.h"
 #include "l7/forward_head.h"
 #include "l7/hash_key.h"
+#include "l7/tls.h"
 
 static void set_idle(struct client *c, bool idle)
 {
@@ -78,7 +79,7 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 		.content_length = h->content_length,
 		.via = {via, strlen(via)},
 		.client = {c->peer_text, strlen(c->peer_text)},
-		.proto = SPAN("http"),
+		.proto = c->link.tls ? SPAN("https") : SPAN("http"),
 		.upgrade = c->upgrade ? REQUEST_UPGRADE : SPAN(""),
 		.trailers = c->up.trailers,
 		.authority = h->authority.len ? h->authority : local_authority(c, text),
@@ -106,6 +107,20 @@ static bool target_settle(struct thread *t, struct http1_head *h, unsigned *stat
 		return false;
 	*status = 400;
 	return target_normalise(&h->path, h->path, true, t->target.data);
+}
+
+/* On a connection of TLS a request is for who was asked for in the handshake (RFC 9110 section
+ * 7.4). */
+static bool host_fits(const struct client *c, const struct http1_head *h)
+{
+	struct span host = h->authority;
+	const char *port = memchr(host.p, ':', host.len);
+
+	if (!c->link.tls || !c->service->tls->strict_host)
+		return true;
+	if (port)
+		host.len = (size_t)(port - host.p);
+	return tls_host_fits(&thread_of(c)->tls, c->service->index, tls_sni(c->link.tls), host);
 }
 
 static enum go request_begin(struct client *c, uint32_t len)
@@ -138,6 +153,10 @@ static enum go request_begin(struct client *c, uint32_t len)
 	if (!target_settle(thread_of(c), h, &status)) {
 		buf_consume(&c->link.in, len);
 		return answer_fail(c, status, status == 400 ? ACCESS_refused : ACCESS_no_memory);
+	}
+	if (!host_fits(c, h)) {
+		buf_consume(&c->link.in, len);
+		return answer_fail(c, 421, ACCESS_refused);
 	}
 	/* The last one that may answer (RFC 9110 section 7.6.2). */
 	if (http1_max_forwards(h) == 0) {

@@ -9,6 +9,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "l7/tls.h"
+
 int link_open(struct link *l, int fd, struct event_base *base, event_callback_fn callback,
 	      void *arg)
 {
@@ -29,6 +31,8 @@ void link_close(struct link *l, struct buf_pool *pool, bool reset)
 	buf_release(pool, &l->out);
 	if (l->fd < 0)
 		return;
+	if (l->tls)
+		tls_link_close(l, reset);
 	event_del(&l->event);
 	if (reset)
 		link_break(l);
@@ -40,16 +44,25 @@ void link_break(struct link *l)
 {
 	static const struct linger abort_now = {.l_onoff = 1, .l_linger = 0};
 
+	if (l->tls)
+		l->tls->cut = true;
 	setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
 }
 
 void link_finish(struct link *l)
 {
-	shutdown(l->fd, SHUT_WR);
+	if (l->tls)
+		tls_link_finish(l);
+	else
+		shutdown(l->fd, SHUT_WR);
 }
 
 void link_ready(struct link *l, short what)
 {
+	if (l->tls) {
+		tls_link_ready(l, what);
+		return;
+	}
 	if (what & (EV_READ | EV_CLOSED))
 		l->readable = true;
 	if (what & EV_CLOSED)
@@ -90,6 +103,8 @@ bool link_quiet(struct link *l)
 {
 	char byte;
 
+	if (l->tls)
+		return tls_link_quiet(l);
 	if (l->readable && recv(l->fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN)
 		l->readable = false;
 	return !l->readable;
@@ -101,6 +116,8 @@ size_t link_read(struct link *l)
 	ssize_t n;
 
 	assert(room > 0);
+	if (l->tls)
+		return tls_link_read(l);
 	do {
 		n = recv(l->fd, l->in.data + l->in.end, room, 0);
 	} while (n < 0 && errno == EINTR);
@@ -123,6 +140,11 @@ size_t link_read(struct link *l)
 	return 0;
 }
 
+bool link_flushed(const struct link *l)
+{
+	return buf_len(&l->out) == 0 && (!l->tls || buf_len(&l->tls->pending) == 0);
+}
+
 size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
 {
 	uint32_t own = buf_len(&l->out);
@@ -131,6 +153,8 @@ size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
 	ssize_t sent;
 	uint32_t of_own;
 
+	if (l->tls)
+		return tls_link_send(l, extra, n, keep);
 	if (own + n == 0 || !l->writable)
 		return 0;
 	do {

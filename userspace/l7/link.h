@@ -3,6 +3,9 @@
  * One end of a TCP connection and what is known of its readiness. The event is registered
  * once, edge-triggered for reading and writing; from then on calls are tried first, and a
  * flag goes false when one of them says that it would block. No epoll_ctl in between.
+ *
+ * Whether it speaks TLS is this room's affair: what is read and sent is what the peer means. A
+ * link of TLS is neither readable nor writable before its handshake is done.
  */
 #ifndef L7_LINK_H
 #define L7_LINK_H
@@ -30,6 +33,7 @@ struct link {
 	struct buf in;  /* received, not yet used */
 	struct buf out; /* to be sent */
 	struct event event;
+	struct tls *tls; /* NULL: bytes travel as they are */
 };
 
 /* Takes fd. The callback gets the link's events; it calls link_ready first. */
@@ -60,6 +64,9 @@ bool link_quiet(struct link *l);
 /* Reads into l->in, which has room (else asserts). Bytes read, 0 when there is none to be had
  * now: see readable, eof and failed. */
 size_t link_read(struct link *l);
+
+/* Everything that was sent is on its way; nothing is left in l->out or below. */
+bool link_flushed(const struct link *l);
 
 /* Sends l->out and then up to n bytes at extra, in one call. Returns how many bytes of extra
  * went; what went of out is consumed. keep: the bytes of out stay in place for another try

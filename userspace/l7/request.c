@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "l7/tls.h"
+
 #define FRESH_MS 1000 /* for a first request, on a connection that is new when draining */
 
 /* ---- ends ----------------------------------------------------------------------------- */
@@ -24,7 +26,7 @@ static long since(const struct client *c, uint64_t then)
 void request_log(struct client *c)
 {
 	struct thread *t = thread_of(c);
-	const struct access_facts facts = {
+	struct access_facts facts = {
 		.client = &c->peer,
 		.status = c->status,
 		.bytes = c->link.sent - c->sent_before,
@@ -33,7 +35,6 @@ void request_log(struct client *c)
 		.backend = c->backend ? c->backend->conf->name : NULL,
 		.bytes_body = c->up.body.received,
 		.queue_ms = since(c, c->connect_ms),
-		.scheme = SPAN("http"),
 		.connection = c->number,
 		.connection_requests = c->n_requests,
 		.connect_ms = c->connected_ms ? (long)(c->connected_ms - c->connect_ms) : -1,
@@ -43,6 +44,12 @@ void request_log(struct client *c)
 		.reason = c->reason,
 	};
 
+	facts.scheme = c->service->tls ? SPAN("https") : SPAN("http");
+	if (c->link.tls) {
+		facts.tls_version = tls_version(c->link.tls);
+		facts.tls_cipher = tls_cipher(c->link.tls);
+		facts.tls_sni = tls_sni(c->link.tls);
+	}
 	if (t->access.fd >= 0)
 		access_log(&t->access, &c->note, &facts);
 }
@@ -91,10 +98,10 @@ enum go request_abort(struct client *c, enum access_reason reason)
 /* ---- the driver ----------------------------------------------------------------------- */
 
 static enum go (*const steps[STEP_COUNT])(struct client *) = {
-	[STEP_HEAD] = head_step,         [STEP_CONNECT] = exchange_connect,
-	[STEP_EXCHANGE] = exchange_send, [STEP_RESPOND] = exchange_respond,
-	[STEP_TUNNEL] = tunnel_step,     [STEP_FLUSH] = answer_flush,
-	[STEP_LINGER] = answer_linger,
+	[STEP_HANDSHAKE] = handshake_step, [STEP_HEAD] = head_step,
+	[STEP_CONNECT] = exchange_connect, [STEP_EXCHANGE] = exchange_send,
+	[STEP_RESPOND] = exchange_respond, [STEP_TUNNEL] = tunnel_step,
+	[STEP_FLUSH] = answer_flush,       [STEP_LINGER] = answer_linger,
 };
 
 static void go_on(struct client *c, enum go go)
@@ -178,6 +185,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 static enum go timeout(struct client *c)
 {
 	switch (c->step) {
+	case STEP_HANDSHAKE:
+		return handshake_timeout(c);
 	case STEP_HEAD:
 		if (c->began_ms == 0)
 			return END;
@@ -222,7 +231,9 @@ void requests_fini(struct requests *rs)
 	while ((c = TAILQ_FIRST(&rs->idle)))
 		client_free(c);
 	while ((c = TAILQ_FIRST(&rs->busy)))
-		go_on(c, c->step == STEP_LINGER ? END : request_abort(c, ACCESS_stopped));
+		go_on(c, c->step == STEP_LINGER || c->step == STEP_HANDSHAKE
+				 ? END
+				 : request_abort(c, ACCESS_stopped));
 	upstreams_fini(&rs->upstreams);
 }
 
@@ -238,6 +249,7 @@ void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 		return;
 	}
 	c->owner = rs;
+	c->step = STEP_HEAD;
 	c->number = ++rs->accepted;
 	c->service = service;
 	c->peer = *peer;
@@ -245,7 +257,10 @@ void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 	c->timer.fire = on_timer;
 	TAILQ_INSERT_TAIL(&rs->busy, c, entry);
 	rs->n++;
-	go_on(c, head_wait(c));
+	if (!service->tls)
+		go_on(c, head_wait(c));
+	else if (!handshake_begin(c))
+		client_free(c);
 }
 
 bool requests_idle(const struct requests *rs)

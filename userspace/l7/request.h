@@ -3,14 +3,15 @@
  * A client's connection and the request on it, from the first byte to the log line. The way
  * is a table of steps, each of which does what it can and says how to go on:
  *
+ *   [HANDSHAKE ->]
  *   HEAD -> CONNECT -> EXCHANGE -> RESPOND -> FLUSH -+-> HEAD (the next request)
  *     |        |          |                     ^    +-> LINGER -> closed
  *     |        |          |                     |
  *     +--------+----------+-- an own answer ----+
  *
- * After EXCHANGE a TUNNEL may follow, until its end. request.c has the table and drives, head.c
- * reads what the client wants, exchange.c deals with the backend, tunnel.c carries, answer.c ends a
- * request and says what the proxy itself has to say.
+ * After EXCHANGE a TUNNEL may follow, until its end. request.c has the table and drives,
+ * handshake.c begins TLS, head.c reads what the client wants, exchange.c deals with the backend,
+ * tunnel.c carries, answer.c ends a request and says what the proxy itself has to say.
  */
 #ifndef L7_REQUEST_H
 #define L7_REQUEST_H
@@ -26,13 +27,14 @@
 #define LINGER_MS        2000              /* for a client to stop sending, once it was told why */
 
 enum request_step {
-	STEP_HEAD,     /* reading a request head */
-	STEP_CONNECT,  /* reaching a backend */
-	STEP_EXCHANGE, /* sending the request, reading the response head */
-	STEP_RESPOND,  /* sending the response, and the rest of the request */
-	STEP_TUNNEL,   /* after 101: bytes, both ways */
-	STEP_FLUSH,    /* the response is in client.out */
-	STEP_LINGER,   /* reading what nobody wants, so that the answer is not lost in a reset */
+	STEP_HANDSHAKE, /* of TLS */
+	STEP_HEAD,      /* reading a request head */
+	STEP_CONNECT,   /* reaching a backend */
+	STEP_EXCHANGE,  /* sending the request, reading the response head */
+	STEP_RESPOND,   /* sending the response, and the rest of the request */
+	STEP_TUNNEL,    /* after 101: bytes, both ways */
+	STEP_FLUSH,     /* the response is in client.out */
+	STEP_LINGER,    /* reading what nobody wants, so that the answer is not lost in a reset */
 	STEP_COUNT,
 };
 
@@ -142,6 +144,11 @@ void request_clear(struct client *c);
 /* Ends the request without an answer. */
 enum go request_abort(struct client *c, enum access_reason reason);
 
+/* handshake.c: a new connection of a service that speaks TLS. False: it is to be closed. */
+bool handshake_begin(struct client *c);
+enum go handshake_step(struct client *c);
+enum go handshake_timeout(struct client *c);
+
 /* head.c */
 enum go head_step(struct client *c);
 /* No byte of a request is to be had: the connection is idle, or over. */
@@ -172,5 +179,7 @@ enum go answer_busy(struct client *c, enum access_reason reason);
 enum go answer_own(struct client *c, unsigned status, bool keep, struct span field);
 enum go answer_flush(struct client *c);
 enum go answer_linger(struct client *c);
+/* All is said: the client gets the time to take it. */
+enum go answer_linger_on(struct client *c);
 
 #endif

@@ -17,6 +17,7 @@
 #include "l7/access.h"
 #include "l7/buf.h"
 #include "l7/http1.h"
+#include "l7/tls_thread.h"
 #include "l7/wheel.h"
 
 #define THREAD_DATE 40 /* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" and a NUL */
@@ -32,6 +33,7 @@ struct thread {
 	struct buf_pool pool;
 	struct wheel wheel;
 	struct access access;
+	struct tls_thread tls;
 	struct http1_head head; /* the last one parsed; for the caller of the parser alone */
 	struct buf target;      /* its target, where that had to be written anew */
 	uint64_t now_ms;        /* CLOCK_MONOTONIC_COARSE, as of this turn of the loop */

@@ -37,6 +37,7 @@ struct worker {
 	struct pool_shared shared;
 	int *wake_fds; /* of the crew */
 	atomic_bool drain;
+	struct tls_shared tls;
 	int done_fd; /* eventfd: each thread that ends adds one */
 };
 
@@ -102,6 +103,7 @@ static int crewman_init(struct crewman *m, struct worker *w, unsigned index)
 	m->thread.shared = &w->shared;
 	m->thread.index = index;
 	rc = m->wake_fd < 0 ? -errno : thread_init(&m->thread, s->conf, s->access_log);
+	rc = rc ? rc : tls_thread_init(&m->thread.tls, &m->thread, &w->tls);
 	rc = rc ? rc : requests_init(&m->requests, &m->thread);
 	rc = rc ? rc : listen_init(&m->listen, &m->requests, s->listeners, s->n_listeners, index);
 	if (rc)
@@ -122,6 +124,7 @@ static void crewman_fini(struct crewman *m)
 		requests_fini(&m->requests);
 		listen_fini(&m->listen);
 	}
+	tls_thread_fini(&m->thread.tls);
 	thread_fini(&m->thread);
 	if (m->worker && m->wake_fd >= 0)
 		close(m->wake_fd);
@@ -198,6 +201,27 @@ static void log_replace(const struct worker *w, int fd)
 	close(fd);
 }
 
+/* Threads take it up with their next handshake. */
+static void keyring_replace(struct worker *w, int fd)
+{
+	int rc;
+
+	if (fd < 0)
+		return;
+	rc = tls_shared_set(&w->tls, fd);
+	if (rc)
+		log_err("cannot use the new certificates: %s", strerror(-rc));
+	close(fd);
+}
+
+static int tls_start(struct worker *w)
+{
+	const struct worker_start *s = w->start;
+	int rc = s->keyring >= 0 ? tls_shared_set(&w->tls, s->keyring) : 0;
+
+	return rc == 0 && s->tickets >= 0 ? tickets_map(&w->tls.tickets, s->tickets) : rc;
+}
+
 /* False: there is nothing more to be heard. */
 static bool hear_keeper(struct worker *w)
 {
@@ -215,6 +239,10 @@ static bool hear_keeper(struct worker *w)
 
 	if (n == sizeof(body) && body.size == sizeof(body) && body.type == WORKER_MSG_LOG) {
 		log_replace(w, message_file(&msg));
+		return true;
+	}
+	if (n == sizeof(body) && body.size == sizeof(body) && body.type == WORKER_MSG_KEYRING) {
+		keyring_replace(w, message_file(&msg));
 		return true;
 	}
 	/* Without a keeper, and when it talks nonsense, there is nothing to stay for. */
@@ -250,8 +278,11 @@ int worker_run(const struct worker_start *start)
 	struct worker w = {.start = start,
 			   .crew = calloc(start->threads, sizeof(*w.crew)),
 			   .done_fd = eventfd(0, EFD_CLOEXEC)};
-	int rc = w.crew && w.done_fd >= 0 ? threads_start(&w) : -ENOMEM;
+	int rc = w.crew && w.done_fd >= 0 ? 0 : -ENOMEM;
 
+	tls_shared_init(&w.tls);
+	rc = rc ? rc : tls_start(&w);
+	rc = rc ? rc : threads_start(&w);
 	if (rc == 0 && send(start->control, &ready, sizeof(ready), MSG_NOSIGNAL) != sizeof(ready))
 		log_debug("the keeper is gone: draining");
 	if (rc == 0)
@@ -263,6 +294,7 @@ int worker_run(const struct worker_start *start)
 		crewman_fini(&w.crew[i]);
 	free(w.crew);
 	shared_fini(&w);
+	tls_shared_fini(&w.tls);
 	if (w.done_fd >= 0)
 		close(w.done_fd);
 	return rc ? 1 : 0;

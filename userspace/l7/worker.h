@@ -27,6 +27,8 @@ struct worker_start {
 	size_t n_listeners;
 	int control;    /* socketpair to the keeper: struct worker_msg, SOCK_SEQPACKET */
 	int access_log; /* O_APPEND, or -1 */
+	int keyring;    /* of services that speak TLS, or -1 */
+	int tickets;    /* keys of session tickets, or -1 */
 	const struct health_page *health; /* which backends take requests; NULL = all */
 };
 
@@ -34,10 +36,15 @@ struct worker_start {
  * Messages on the control socket: typed, of fixed size, checked by the receiver. Keeper to
  * worker: DRAIN (accept what waits in the listeners' queues, close them, finish what runs for
  * drain_ms at most, exit 0). The worker also drains when the keeper's end closes. LOG brings a
- * descriptor (SCM_RIGHTS) that takes the place of the access log's. Worker to keeper: READY once
- * every thread accepts.
+ * descriptor (SCM_RIGHTS) that takes the place of the access log's, KEYRING one of another keyring.
+ * Worker to keeper: READY once every thread accepts.
  */
-enum worker_msg_type { WORKER_MSG_READY = 1, WORKER_MSG_DRAIN = 2, WORKER_MSG_LOG = 3 };
+enum worker_msg_type {
+	WORKER_MSG_READY = 1,
+	WORKER_MSG_DRAIN = 2,
+	WORKER_MSG_LOG = 3,
+	WORKER_MSG_KEYRING = 4
+};
 
 struct worker_msg {
 	uint32_t type; /* enum worker_msg_type */
