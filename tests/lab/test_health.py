@@ -67,8 +67,11 @@ class Shop:
         return {b['backend'] for b in said['backends'] if b['down']}
 
     def awaits_down(self, *names):
-        await_until(lambda: self.gate_down() == set(names) and
-                    all(b['known'] for b in self.health().values()),
+        def so():
+            health = self.health()
+            return all(b['known'] for b in health.values()) and self.gate_down() == set(names) \
+                == {name for name, b in health.items() if not b['up']}
+        await_until(so,
                     f'{names} are down, and they alone: {self.daemon.said()}')
 
     def asked(self, block, vip=VIP4):
@@ -216,3 +219,47 @@ def test_l4_services_alone_need_a_daemon_only_for_checks(gate, served, config):
     assert done.returncode == 1 and 'nothing to do here' in done.stderr
     done = gate.balancer.run('sluiced', '--no-gate', '-c', config(shop()), check=False)
     assert done.returncode == 1 and 'checked only where a gate is attached' in done.stderr
+
+
+# ---- by the way that is forwarded --------------------------------------------------------
+
+def ways(served):
+    return {name: b['way'] for name, b in served.health().items()}
+
+
+@pytest.mark.parametrize('forward', ['ipip', 'gue', 'l2'])
+def test_a_backend_without_the_vip_is_down_although_its_own_address_answers(gate, served,
+                                                                            forward):
+    served.run(forward=forward)
+    served.awaits_down()
+    assert set(ways(served).values()) == {'forward'}, served.daemon.said()
+    gate.b1.run('ip', 'addr', 'del', f'{VIP4}/32', 'dev', 'lo')
+    gate.b3.run('ip', 'addr', 'del', f'{VIP6}/128', 'dev', 'lo')
+    try:
+        served.awaits_down('b1', 'b3')
+        for name in ('b1', 'b3'):
+            with gate.balancer.connect(gate.hosts[name].v4 if name == 'b1' else
+                                       gate.hosts[name].v6):
+                pass
+    finally:
+        gate.b1.run('ip', 'addr', 'add', f'{VIP4}/32', 'dev', 'lo')
+        gate.b3.run('ip', 'addr', 'add', f'{VIP6}/128', 'dev', 'lo', 'nodad')
+    served.awaits_down()
+
+
+def test_checks_do_not_disturb_what_the_host_itself_asks(gate, served):
+    served.run()
+    served.awaits_down()
+    for host in ('b1', 'b3'):
+        with gate.balancer.connect(gate.hosts[host].v4) as s:
+            assert request_on(s)['to'] == f'{gate.hosts[host].v4}:80'
+
+
+def test_a_backend_of_a_family_without_vip_is_asked_at_its_own_address(gate, served, config):
+    path = config(shop().replace(f', "[{VIP6}]:80"', ''))
+    gate.balancer.sluice('apply', '-c', path)
+    served.path = path
+    served.start()
+    served.awaits_down()
+    assert ways(served) == {'b1': 'forward', 'b2': 'forward', 'b3': 'beside'}
+    assert '1 of 3 backends are checked at their own addresses' in served.daemon.said()

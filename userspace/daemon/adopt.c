@@ -86,6 +86,14 @@ static bool vip_known(const struct gate *g, const struct endpoint *at)
 	return bpf_map_lookup_elem(g->vips, &key, &s) == 0 && s.kind == SLUICE_L7;
 }
 
+static bool has_l7(const struct conf *c)
+{
+	for (unsigned i = 0; i < c->n_services; i++)
+		if (c->services[i].kind == SLUICE_L7)
+			return true;
+	return false;
+}
+
 void adopt_check(const struct adopt *a, const struct conf *c)
 {
 	const struct endpoint *first = NULL;
@@ -110,7 +118,7 @@ void adopt_check(const struct adopt *a, const struct conf *c)
 		log_warn("the gate does not know %u of the addresses in %s (%s first), so no "
 			 "connection to them arrives: `sluice apply -c %s`",
 			 missing, c->path, endpoint_format(first, text), c->path);
-	else if (!steer_attached())
+	else if (has_l7(c) && !steer_attached())
 		log_warn("steering is not attached to this network namespace, so no connection "
 			 "arrives: `sluice apply -c %s`",
 			 c->path);

@@ -78,7 +78,8 @@ static int groups_make(struct health *h, bool steered)
 	h->targets = calloc(c->n_slots + 1, sizeof(*h->targets));
 	h->states = calloc(c->n_slots + 1, sizeof(*h->states));
 	h->group_of = calloc(c->n_slots + 1, sizeof(*h->group_of));
-	if (!h->groups || !h->targets || !h->states || !h->group_of)
+	h->marks = calloc(c->n_slots + 1, sizeof(*h->marks));
+	if (!h->groups || !h->targets || !h->states || !h->group_of || !h->marks)
 		return -ENOMEM;
 	for (unsigned i = 0; steered && i < c->n_services; i++)
 		group_add(h, c->services[i].name, &c->services[i], c->services[i].backends,
@@ -243,8 +244,7 @@ static void on_result(void *user, uint32_t at, bool ok, uint32_t ms, const char 
 
 static int on_socket(void *user, uint32_t at)
 {
-	(void)user, (void)at;
-	return -EOPNOTSUPP;
+	return health_probe_socket(user, at);
 }
 
 static void on_settle(evutil_socket_t fd, short what, void *arg)
@@ -322,6 +322,7 @@ void health_free(struct health *h)
 	if (!h)
 		return;
 	checkers_free(&h->checkers);
+	probe_close(h->probe);
 	if (h->settle)
 		event_free(h->settle);
 	health_page_close(&h->page);
@@ -329,6 +330,7 @@ void health_free(struct health *h)
 	free(h->targets);
 	free(h->states);
 	free(h->group_of);
+	free(h->marks);
 	free(h->members);
 	free(h);
 }
@@ -357,6 +359,7 @@ int health_begin(struct health *h, const struct health *old, struct event_base *
 					.on_result = on_result,
 					.on_socket = on_socket,
 					.user = h};
+	health_probe_begin(h);
 	rc = checkers_make(&h->checkers, h->targets, h->conf->n_slots, h->conf->max_checks);
 	if (rc)
 		return err_set(e, -rc, "out of memory");
@@ -370,8 +373,11 @@ int health_begin(struct health *h, const struct health *old, struct event_base *
 
 void health_end(struct health *h)
 {
-	if (h)
-		checkers_end(&h->checkers);
+	if (!h)
+		return;
+	checkers_end(&h->checkers);
+	probe_close(h->probe);
+	h->probe = NULL;
 }
 
 void health_look(struct health *h, bool gone)

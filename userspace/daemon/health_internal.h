@@ -8,6 +8,7 @@
 #include "daemon/health.h"
 #include "health/checker.h"
 #include "health/state.h"
+#include "l4/probe.h"
 
 /* Backends that are checked alike and stand in for one another. */
 struct health_group {
@@ -34,7 +35,9 @@ struct health {
 	struct health_member *members; /* room for the largest group */
 
 	struct checkers checkers;
-	struct gate *gate; /* NULL: l4 services are not checked */
+	struct probe *probe; /* NULL: no check goes by the way that the gate forwards */
+	int *marks;          /* by slot - 1: its number there */
+	struct gate *gate;   /* NULL: l4 services are not checked */
 	struct event *settle;
 	struct log_rate gate_said;
 };
@@ -48,6 +51,11 @@ void health_gate_begin(struct health *h);
 void health_assume_down(struct health *h, uint32_t at);
 /* Somebody else may have changed the tables. */
 void health_gate_doubt(struct health *h);
+
+/* health_probe.c: chooses the way of each check, before the checkers start. */
+void health_probe_begin(struct health *h);
+/* A socket for a target that is marked, or -errno. */
+int health_probe_socket(struct health *h, uint32_t at);
 
 static inline uint32_t first_slot(const struct health_group *g)
 {

@@ -267,6 +267,42 @@ int route_source(const struct sluice_addr *to, struct sluice_addr *from, struct 
 	return 0;
 }
 
+static int on_interface(const struct nlmsghdr *msg, void *arg)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, msg, sizeof(struct rtmsg))
+	{
+		if (mnl_attr_get_type(attr) == RTA_OIF)
+			*(int *)arg = (int)mnl_attr_get_u32(attr);
+	}
+	return MNL_CB_STOP;
+}
+
+int route_interface(const struct sluice_addr *to, struct err *e)
+{
+	bool v4 = addr_is_v4(to);
+	char buf[256], text[ADDR_TEXT];
+	struct router r = {.nl = mnl_socket_open(NETLINK_ROUTE)};
+	struct nlmsghdr *msg = mnl_nlmsg_put_header(buf);
+	struct rtmsg *rt = mnl_nlmsg_put_extra_header(msg, sizeof(*rt));
+	int ifindex = 0, rc = 0;
+
+	if (!r.nl || mnl_socket_bind(r.nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		rc = -errno;
+	msg->nlmsg_type = RTM_GETROUTE;
+	msg->nlmsg_flags = NLM_F_REQUEST;
+	rt->rtm_family = v4 ? AF_INET : AF_INET6;
+	rt->rtm_dst_len = v4 ? 32 : 128;
+	mnl_attr_put(msg, RTA_DST, v4 ? 4 : 16, to->b + (v4 ? 12 : 0));
+	rc = rc ? rc : talk(&r, msg, on_interface, &ifindex);
+	if (r.nl)
+		mnl_socket_close(r.nl);
+	if (rc == 0 && ifindex > 0)
+		return ifindex;
+	return err_set(e, rc ? -rc : ENETUNREACH, "no route leads to %s", addr_format(to, text));
+}
+
 void route_prime(const struct sluice_addr *to)
 {
 	int fd = connected_socket(to);

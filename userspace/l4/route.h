@@ -28,6 +28,9 @@ int route_sync(const struct sluice_addr *vips, size_t n, bool dry, FILE *out, st
 /* The source address that the host would use toward `to`. -ENETUNREACH and the like. */
 int route_source(const struct sluice_addr *to, struct sluice_addr *from, struct err *e);
 
+/* The interface by which packets to it leave: its index, or -errno. */
+int route_interface(const struct sluice_addr *to, struct err *e);
+
 /* Makes the kernel look for the next hop's MAC address: one datagram to the discard port.
  * No answer is awaited and failure does not matter: the gate counts no_neighbor. */
 void route_prime(const struct sluice_addr *to);
