@@ -5,36 +5,52 @@
  *
  * fragments: a client's packets of one protocol are one flow, without ports. Later fragments have
  * none, and first ones and whole packets must go where they do.
+ *
+ * hash = quic_cid: what a connection ID says comes before what is known of addresses and ports,
+ * which the client may change at any time. They are remembered nevertheless: by them go packets
+ * whose ID says nothing, and ICMP errors.
  */
 #ifndef BPF_APART_H
 #define BPF_APART_H
 
 #include "nat.h"
+#include "quic.h"
 #include "rate.h"
 
 static __always_inline bool apart_is(const struct sluice_service *s)
 {
-	return s->fragments;
+	return s->fragments || s->server_ids;
 }
 
 /* The flow's backend, if it is known. */
 static __always_inline bool apart_find(struct packet *p, const struct sluice_service *s)
 {
+	bool known;
+	__u32 was;
+
 	if (s->fragments) {
 		p->flow.sport = 0;
 		p->flow.dport = 0;
 	}
-	if (s->track == SLUICE_TRACK_never || !conn_find(p))
-		return false;
-	notice(p, SLUICE_N_conn_hit);
+	known = s->track != SLUICE_TRACK_never && conn_find(p, SLUICE_CONN_SEED_APART(conn_seed));
+	if (known)
+		notice(p, SLUICE_N_conn_hit);
+	was = p->backend;
+	if (!s->server_ids || !quic_find(p, s))
+		return known;
+	if (!known || p->backend != was)
+		conn_insert(p, s);
 	return true;
 }
 
 static __always_inline int apart(struct packet *p, const struct sluice_service *s)
 {
-	bool known = apart_find(p, s);
+	bool known;
 	int why;
 
+	if (p->first_fragment && !s->fragments)
+		return SLUICE_R_fragment;
+	known = apart_find(p, s);
 	if ((why = rate_check(p, known ? NULL : s)) != NEXT)
 		return why;
 	if ((why = guard_forward(p)) != NEXT)

@@ -257,9 +257,9 @@ static __always_inline bool conn_take(struct packet *p, struct sluice_conn *conn
 }
 
 /* The backend that the flow was given. */
-static __always_inline bool conn_find(struct packet *p)
+static __always_inline bool conn_find(struct packet *p, __u64 seed)
 {
-	p->hash = sluice_conn_hash(&p->flow, conn_seed);
+	p->hash = sluice_conn_hash(&p->flow, seed);
 	for (int second = 0; second < 2; second++) {
 		struct sluice_conns *b = conn_bucket(p, second);
 

@@ -66,7 +66,7 @@ static __always_inline int serve(struct packet *p)
 
 	if (!vip_likely(p))
 		return SLUICE_R_no_service;
-	known = !p->first_fragment && tracked_likely(p) && conn_find(p);
+	known = !p->first_fragment && tracked_likely(p) && conn_find(p, conn_seed);
 	if (known)
 		notice(p, SLUICE_N_conn_hit);
 	else if ((why = serve_new(p, &s)) != NEXT)

@@ -12,6 +12,7 @@
 
 #include "sluice/abi.h"
 #include "sluice/nat.h"
+#include "sluice/quic.h"
 #include "sluice/sieve.h"
 
 #define LIST_MAP(name, key_type)                                                                   \
@@ -114,6 +115,17 @@ struct {
 	__type(key, struct sluice_pin_key);
 	__type(value, struct sluice_pin);
 } pins SEC(".maps");
+
+/* Backends by the server ID that QUIC's connection IDs have of them. Written by `sluice apply`,
+ * which refuses a file with more than SLUICE_MAX_SERVER_IDS; twice as many fit, likewise. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * SLUICE_MAX_SERVER_IDS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct sluice_server_id);
+	__type(value, struct sluice_pin);
+} server_ids SEC(".maps");
 
 /* Service id to what it takes of each source. Written by `sluice apply`. */
 struct {

@@ -93,11 +93,12 @@ struct sluice_service {
 	__u8 fragments;  /* 1: a client's packets of one protocol are one flow, without ports, so
 			  * that fragments, which name none, go with the others */
 	__u8 spare[2];
-	__u8 track;     /* enum sluice_track */
-	__u8 pins;      /* 1: some sources have a backend of their own, in the map pins */
-	__u8 limited;   /* 1: each source has a limit, in the map limits */
-	__u8 syncookie; /* enum sluice_syncookie */
-	__u32 syn_rate; /* SYNs per CPU and second; more of them are a flood */
+	__u8 track;       /* enum sluice_track */
+	__u8 pins;        /* 1: some sources have a backend of their own, in the map pins */
+	__u8 limited;     /* 1: each source has a limit, in the map limits */
+	__u8 syncookie;   /* enum sluice_syncookie */
+	__u32 syn_rate;   /* SYNs per CPU and second; more of them are a flood */
+	__u32 server_ids; /* hash = quic_cid: how long they are (quic.h) */
 };
 
 /* Which SYNs of an l7 service the gate answers itself. */
@@ -220,7 +221,8 @@ enum sluice_mode {
 #define SLUICE_HASHES(SLUICE_HASH)                                                                 \
 	SLUICE_HASH(5tuple, "addresses, ports and protocol: each connection by itself")            \
 	SLUICE_HASH(src, "the client's address: all its connections to one backend")               \
-	SLUICE_HASH(src_port, "the client's address and the service's port")
+	SLUICE_HASH(src_port, "the client's address and the service's port")                       \
+	SLUICE_HASH(quic_cid, "QUIC's connection ID, if it names a backend; else as 5tuple")
 
 enum sluice_hash {
 #define SLUICE_HASH(name, sentence) SLUICE_HASH_##name,
@@ -358,7 +360,7 @@ SLUICE_SIZE(struct sluice_lpm4, 8);
 SLUICE_SIZE(struct sluice_lpm6, 20);
 SLUICE_SIZE(struct sluice_listed, 16);
 SLUICE_SIZE(struct sluice_vip, 20);
-SLUICE_SIZE(struct sluice_service, 24);
+SLUICE_SIZE(struct sluice_service, 28);
 SLUICE_SIZE(struct sluice_change, 16);
 SLUICE_SIZE(struct sluice_backend, 48);
 SLUICE_SIZE(struct sluice_pin_key, 24);

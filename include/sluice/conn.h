@@ -34,6 +34,10 @@ static inline __attribute__((always_inline)) __u64 sluice_conn_mix(__u64 h, __u6
 	return h ^ (h >> 32);
 }
 
+/* For flows that are looked for only once their service is known (bpf/apart.h): no other packet
+ * finds them. */
+#define SLUICE_CONN_SEED_APART(seed) (~(seed))
+
 /* Never 0. The seed is this host's secret, so that nobody can aim at an entry. */
 static inline __attribute__((always_inline)) __u64 sluice_conn_hash(const struct sluice_flow *f,
 								    __u64 seed)

@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) __u32 sluice_service_hash(const str
 {
 	struct sluice_flow part = {.src = f->src};
 
-	if (hash == SLUICE_HASH_5tuple)
+	if (hash == SLUICE_HASH_5tuple || hash == SLUICE_HASH_quic_cid)
 		return sluice_flow_hash(f);
 	if (hash == SLUICE_HASH_src_port)
 		part.dport = f->dport;

@@ -86,7 +86,10 @@ enum sluice_reason {
 	SLUICE_NOTICE(syncookie_good, "packets that opened a connection by its cookie, amid a "    \
 				      "flood of SYNs")                                             \
 	SLUICE_NOTICE(syncookie_refused, "SYNs that the kernel made no cookie for; its own stack " \
-					 "takes them")
+					 "takes them")                                             \
+	SLUICE_NOTICE(quic_id, "datagrams sent to the backend that their QUIC connection ID "      \
+			       "names")                                                            \
+	SLUICE_NOTICE(quic_unknown, "datagrams of such services whose ID names none")
 
 enum sluice_notice {
 #define SLUICE_NOTICE(name, sentence) SLUICE_N_##name,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Datagrams of services whose flows are not told by addresses and ports: fragments."""
+"""Datagrams of services whose flows are not told by addresses and ports: fragments, and QUIC whose
+clients move."""
 import contextlib
 import select
 import socket
@@ -104,3 +105,74 @@ def test_what_the_cli_says_of_them(narrow, config):
                                       check=False)
         return f'backend  {backend} ' in said.stdout and 'connection table' in said.stdout
     await_until(told, '`sluice flow` knows it by the client alone')
+
+
+# ---- QUIC -------------------------------------------------------------------------------
+
+SERVER = {'b1': b'\xc0\xff\xee\x01', 'b2': b'\xc0\xff\xee\x02', 'b3': b'\xc0\xff\xee\x03'}
+QUIC = '''
+gate { interfaces = { "eth0" } }
+service "h3" {
+  kind = l4  proto = { udp }  hash = quic_cid
+  listen = { "198.51.100.10:5000", "[2001:db8:51::10]:5000" }
+  backend "b1" { address = "10.83.0.11"  server_id = "c0ffee01" }
+  backend "b2" { address = "10.83.0.12"  server_id = "c0ffee02" }
+  backend "b3" { address = "10.83.0.13"  server_id = { "c0ffee03", "1:abcd" } }
+}
+'''
+
+
+def initial(dcid):
+    """A client's first datagram: long header, version 1, an ID of the client's own making."""
+    return (b'\xc3\0\0\0\1' + bytes([len(dcid)]) + dcid + b'\0').ljust(1200, b'\0')
+
+
+def short(dcid):
+    return b'\x40' + dcid + b'ciphertext with its tag'
+
+
+@pytest.mark.parametrize('vip', FAMILIES)
+def test_a_quic_connection_moves_with_its_client(narrow, config, vip):
+    """The server that got the first datagram names itself in its connection ID; each later datagram
+    comes from another port."""
+    narrow.balancer.sluice('apply', '-c', config(QUIC))
+    family = socket.AF_INET6 if ':' in vip else socket.AF_INET
+    met = set()
+    with servers(narrow, vip) as open_, Counted(narrow.balancer) as c:
+        for n in range(12):
+            with narrow.client.socket(family, socket.SOCK_DGRAM) as s:
+                s.sendto(initial(bytes([n]) * 8), (vip, PORT))
+                first, _, who = arrives(open_)
+                open_[first].sendto(b'\0' + SERVER[first] + b'nonc', who)
+                cid = s.recv(100)
+            met.add(first)
+            for _ in range(3):
+                with narrow.client.socket(family, socket.SOCK_DGRAM) as s:
+                    s.sendto(short(cid), (vip, PORT))
+                    backend, data, who = arrives(open_)
+                    assert (backend, data) == (first, short(cid))
+                    open_[backend].sendto(b'answer', who)
+                    assert s.recv(100) == b'answer'
+        c.awaits('quic_id', 36)
+        assert c.quic_unknown == 12
+    assert len(met) > 1
+
+
+def test_quic_while_servers_change_their_ids(narrow, config):
+    """An old configuration beside a new one, a backend that drains, and one that is gone."""
+    narrow.balancer.sluice('apply', '-c', config(QUIC))
+    with servers(narrow, VIP4) as open_, \
+            narrow.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        def to(cid):
+            s.sendto(short(cid), (VIP4, PORT))
+            return arrives(open_)[0]
+
+        assert to(b'\x00' + SERVER['b3'] + b'nonc') == 'b3'
+        assert to(b'\x20\xab\xcdnonc') == 'b3'
+        narrow.balancer.sluice('backend', 'drain', 'h3/b3')
+        assert to(b'\x20\xab\xcdnonc') == 'b3'
+        assert to(b'\x00' + SERVER['b1'] + b'nonc') == 'b1'
+        without = '\n'.join(line for line in QUIC.splitlines() if '"b3"' not in line)
+        said = narrow.balancer.sluice('apply', '-c', config(without)).stdout
+        assert '- h3 server_id 0:c0ffee03 and 1 more\n' in said, said
+        assert to(b'\x20\xab\xcdnonc') in ('b1', 'b2')

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <string.h>
 
 #include "plan_scene.h"
 
@@ -94,6 +95,32 @@ static void test_fragments(void **unused)
 	}
 	assert_int_equal(n, 2);
 	scene_fini(&s);
+}
+
+#define QUIC(a, b)                                                                                 \
+	"service \"h3\" { kind = l4  ring_size = 251  proto = { udp }  hash = quic_cid\n"          \
+	"  listen = { \"198.51.100.10:443\" }\n"                                                   \
+	"  backend \"b1\" { address = \"10.0.0.11\"  server_id = { " a " } }\n"                    \
+	"  backend \"b2\" { address = \"10.0.0.12\"  server_id = { " b " } } }\n"
+
+static void test_server_ids(void **unused)
+{
+	struct scene s = {0};
+
+	(void)unused;
+	apply(&s, QUIC("01, \"1:C0FFEE\"", "02, \"6:000102030405060708090a0b0c0d0e\""));
+	assert_non_null(strstr(s.lines, "\n+ h3/b1 server_id 0:01 and 1 more\n"
+					"+ h3/b2 server_id 0:02 and 1 more\n"));
+	for (size_t i = 0; i < s.want.n_vips; i++)
+		if (!plan_is_marker(&s.want.vips[i]))
+			assert_int_equal(s.want.vips[i].value.server_ids, 0xf000031);
+	scene_fini(&s);
+	/* One goes, one comes, one is another's from now on; one is longer. */
+	change(QUIC("01, 02", "03, 04"), QUIC("01, 03", "02, 05"),
+	       "+ h3/b1 server_id 0:03\n+ h3/b2 server_id 0:02 and 1 more\n- h3 server_id 0:04\n");
+	change(QUIC("01", "02"), QUIC("0102", "0202"),
+	       "+ h3/b1 server_id 0:0102\n+ h3/b2 server_id 0:0202\n"
+	       "- h3 server_id 0:01 and 1 more\n");
 }
 
 static void test_previous_table(void **unused)
@@ -198,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_udp_timeout),
 		cmocka_unit_test(test_mss),
 		cmocka_unit_test(test_fragments),
+		cmocka_unit_test(test_server_ids),
 		cmocka_unit_test(test_previous_table),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_limits_as_the_gate_has_them),

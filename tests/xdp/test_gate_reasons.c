@@ -15,6 +15,7 @@
 #include "l4/arrays.h"
 #include "sluice/conn.h"
 #include "sluice/nat.h"
+#include "sluice/quic.h"
 
 #define SYN4 "eth / ip4 client > shop / tcp 1000 > "
 
@@ -217,6 +218,31 @@ static void reasons_of_a_limit(void **unused)
 	bed_limit(TO_B1, NULL);
 }
 
+/* Its only backend is named, or nobody is. */
+static void notices_of_quic(void **unused)
+{
+	const struct sluice_server_id key = {.service = BED_FREE + 9, .length = 1};
+	const struct sluice_pin value = {.backend = TO_B1, .generation = 1};
+	struct sluice_vip vip = {
+		.addr = frame_addr("shop", false), .port = htons(7443), .proto = IPPROTO_UDP};
+	const struct sluice_service s = {.id = BED_FREE + 9, .kind = SLUICE_L4, .server_ids = 1};
+	struct frame in;
+	struct run run;
+
+	(void)unused;
+	bed_backend(TO_B1, "b1", false, 1, true);
+	assert_int_equal(bpf_map_update_elem(bed_map("vips"), &vip, &s, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bed_map("server_ids"), &key, &value, BPF_ANY), 0);
+	frame_parse(&in, "eth / ip4 client > shop / udp 1000 > 7443 / data 40");
+	memset(in.b + in.bytes - 40, 0, 40);
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
+	assert_int_equal(bed.counters->notices[SLUICE_N_quic_id], 1);
+	in.b[in.bytes - 38] = 1;
+	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_forward);
+	assert_int_equal(bed.counters->notices[SLUICE_N_quic_unknown], 1);
+	bed_empty_conns();
+}
+
 static void reasons_of_syn_cookies(void **unused)
 {
 	struct frame in;
@@ -337,6 +363,7 @@ int main(void)
 		cmocka_unit_test(notice_of_a_flow_older_than_a_change),
 		cmocka_unit_test(notices_of_a_pinned_source),
 		cmocka_unit_test(reasons_of_a_limit),
+		cmocka_unit_test(notices_of_quic),
 		cmocka_unit_test(reasons_of_syn_cookies),
 		cmocka_unit_test(reasons_of_the_way),
 		cmocka_unit_test(reasons_of_nat),

@@ -3,11 +3,13 @@
 #include "synced.h"
 
 #include <netinet/in.h>
+#include <string.h>
 
 #include <bpf/bpf.h>
 
 #include "l4/before.h"
 #include "l4/pins.h"
+#include "sluice/quic.h"
 
 /* ---- the table before a change -------------------------------------------------------- */
 
@@ -155,6 +157,50 @@ static uint32_t pinned(const char *source)
 	return value.backend;
 }
 
+static struct conf_server_id ids[2];
+
+/* The backend that a server ID of one byte leads to. */
+static uint32_t named(uint8_t id)
+{
+	struct sluice_server_id key = {.service = 1, .length = 1};
+	struct sluice_pin value;
+
+	memcpy(key.id, &id, 1);
+	if (bpf_map_lookup_elem(gate.server_ids, &key, &value) != 0 ||
+	    value.generation != backend_at(value.backend).generation)
+		return 0;
+	return value.backend;
+}
+
+static void test_server_ids_come_and_go(void **unused)
+{
+	(void)unused;
+	for (unsigned i = 0; i < 2; i++) {
+		ids[i] = (struct conf_server_id){.length = 1, .id = {(uint8_t)(i + 7)}};
+		backends[0][i].server_ids = &ids[i];
+		backends[0][i].n_server_ids = 1;
+	}
+	apply();
+	assert_int_equal(apply(), 0);
+	assert_int_equal(vip_at("198.51.100.10", 80, IPPROTO_TCP).server_ids, 1);
+	assert_int_equal(named(7), 1);
+	assert_int_equal(named(8), 2);
+	/* They change places; one goes. */
+	ids[0].id[0] = 8;
+	ids[1].id[0] = 7;
+	apply();
+	assert_int_equal(named(7), 2);
+	assert_int_equal(named(8), 1);
+	backends[0][0].n_server_ids = 0;
+	apply();
+	assert_int_equal(named(7), 2);
+	assert_int_equal(named(8), 0);
+	backends[0][1].n_server_ids = 0;
+	apply();
+	assert_int_equal(named(7), 0);
+	assert_int_equal(vip_at("198.51.100.10", 80, IPPROTO_TCP).server_ids, 0);
+}
+
 static void test_pins_come_and_go(void **unused)
 {
 	(void)unused;
@@ -216,6 +262,7 @@ int main(void)
 		SCENE(test_the_table_before_knows_generations),
 		SCENE(test_the_table_before_goes_in_the_end),
 		SCENE(test_pins_come_and_go),
+		SCENE(test_server_ids_come_and_go),
 		SCENE(test_pins_of_another_generation_are_made_anew),
 	};
 

@@ -86,6 +86,7 @@ static void backend_read(struct reading *r, cfg_t *sec, const struct backends_of
 	b->name = name_read(r, sec, "backend", &b->line);
 	settings_read(r, "backend", sec, of->kind, b);
 	pins_read(r, sec, of->kind, b);
+	server_ids_read(r, sec, of->kind, b);
 	if (address)
 		address_read(r, address, of, &b->endpoint);
 	else

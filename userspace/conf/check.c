@@ -361,6 +361,7 @@ void conf_check(struct reading *r)
 	nat_check(r);
 	health_check(r);
 	l4_check(r);
+	quic_check(r);
 	check_loops(r);
 	for (unsigned i = 0; i < r->conf->n_services; i++) {
 		const struct conf_service *s = &r->conf->services[i];

@@ -49,8 +49,8 @@ static cfg_opt_t daemon_opts[] = {
 	CFG_END(),
 };
 static cfg_opt_t backend_opts[] = {
-	ONE(GRAMMAR_NAME), ONE("address"),        ONE("weight"), ONE("backup"),
-	ONE("max_conns"),  ONE("max_connecting"), MANY("pin"),   CFG_END(),
+	ONE(GRAMMAR_NAME),     ONE("address"), ONE("weight"),     ONE("backup"), ONE("max_conns"),
+	ONE("max_connecting"), MANY("pin"),    MANY("server_id"), CFG_END(),
 };
 static cfg_opt_t health_opts[] = {
 	ONE("type"), ONE("port"),    ONE("interval"), ONE("timeout"), ONE("rise"),

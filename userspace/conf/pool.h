@@ -20,12 +20,21 @@ struct conf_pin {
 	unsigned line;
 };
 
+/* What QUIC's connection IDs have of a backend, in one of the configurations that there can be. */
+struct conf_server_id {
+	uint8_t rotation, length; /* of the configuration, in bytes */
+	uint8_t id[16];           /* and zeroes */
+	unsigned line;
+};
+
 struct conf_backend {
 	const char *name;         /* unique within its service or pool */
 	struct endpoint endpoint; /* where it listens; l4: port 0 = the VIP's, always but by nat */
 	uint32_t weight;          /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
 	struct conf_pin *pins;    /* l4; each prefix once in a service */
 	unsigned n_pins;
+	struct conf_server_id *server_ids; /* l4, hash = quic_cid; each once in a service */
+	unsigned n_server_ids;
 	uint32_t slot;   /* among all that are checked, from 1; 0: it is not (health_page.h) */
 	uint32_t number; /* in a pool: position among the backends of all pools */
 

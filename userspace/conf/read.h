@@ -165,6 +165,12 @@ void l4_read(struct reading *r, cfg_t *sec, struct conf_service *s);
 /* Rules that join services. */
 void l4_check(struct reading *r);
 
+/* ---- quic.c --------------------------------------------------------------------------- */
+
+void server_ids_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_backend *b);
+/* Rules of hash = quic_cid. */
+void quic_check(struct reading *r);
+
 /* ---- check.c -------------------------------------------------------------------------- */
 
 /* Rules that join several settings. What sections.c complained about is there as zeroes. */

@@ -95,7 +95,8 @@ static bool take_backend(const struct gate *g, struct flow_answer *a, __u32 id, 
 static void ask_conns(const struct gate *g, const struct sluice_flow *flow, struct flow_answer *a)
 {
 	__u32 idle_ms;
-	__u64 word = conns_find(g, flow, &idle_ms);
+	bool apart = a->service.fragments || a->service.server_ids;
+	__u64 word = conns_find(g, flow, apart, &idle_ms);
 
 	if (!word)
 		return;
@@ -316,6 +317,8 @@ static void print_backend(const struct gate *g, const struct flow_answer *a)
 		printf("         (a new flow would take %s)\n",
 		       a->ring_backend ? name.name : "no backend");
 	}
+	if (a->service.server_ids)
+		puts("         (a datagram whose connection ID names a backend goes there)");
 	if (a->before_backend)
 		printf("         (a flow that is older than the last change takes %s)\n",
 		       label(g->backend_labels, a->before_backend).name);

@@ -32,9 +32,10 @@ static int stamp_now(__u16 *now)
 	return rc;
 }
 
-__u64 conns_find(const struct gate *g, const struct sluice_flow *flow, __u32 *idle_ms)
+__u64 conns_find(const struct gate *g, const struct sluice_flow *flow, bool apart, __u32 *idle_ms)
 {
-	__u64 hash = sluice_conn_hash(flow, g->meta_seen.seed);
+	__u64 seed = g->meta_seen.seed;
+	__u64 hash = sluice_conn_hash(flow, apart ? SLUICE_CONN_SEED_APART(seed) : seed);
 	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
 	__u16 now;

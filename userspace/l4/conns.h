@@ -10,7 +10,7 @@
 
 /* The entry of this flow (sluice/conn.h); 0 if there is none. *idle_ms: for how long at least it
  * was not used. */
-__u64 conns_find(const struct gate *g, const struct sluice_flow *flow, __u32 *idle_ms);
+__u64 conns_find(const struct gate *g, const struct sluice_flow *flow, bool apart, __u32 *idle_ms);
 
 struct conns_flow {
 	struct sluice_flow flow;

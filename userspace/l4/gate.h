@@ -30,6 +30,7 @@
 	X(nat)                                                                                     \
 	X(nat_index)                                                                               \
 	X(nat_pool)                                                                                \
+	X(server_ids)                                                                              \
 	X(pins)                                                                                    \
 	X(limits)                                                                                  \
 	X(sources)                                                                                 \

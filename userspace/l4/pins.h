@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The map pins: sources of a service that have a backend of their own. */
+/* The maps pins and server_ids: sources of a service, and server IDs of QUIC, that have a backend.
+ */
 #ifndef L4_PINS_H
 #define L4_PINS_H
 
@@ -11,8 +12,8 @@
 int pins_read(const struct gate *g, struct plan_state *s);
 
 /* Adds it, or leads it elsewhere. 0 or -errno. */
-int pins_put(const struct gate *g, __u32 service, const struct cidr *net, __u32 backend);
-int pins_remove(const struct gate *g, __u32 service, const struct cidr *net);
+int pins_put(const struct gate *g, __u32 service, const struct plan_pin *pin, __u32 backend);
+int pins_remove(const struct gate *g, const struct plan_pin *pin);
 
 /* The pin of a source; false if there is none. */
 bool pins_find(const struct gate *g, __u32 service, const struct sluice_addr *src,

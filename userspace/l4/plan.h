@@ -51,8 +51,10 @@ struct plan_vip {
 	__u32 service;               /* wanted: index into services, or PLAN_MARKER */
 };
 
+/* What leads packets to a backend by themselves: their source, or the server ID of QUIC. */
 struct plan_pin {
-	struct cidr net; /* sources */
+	struct cidr net; /* sources; or the ID, with its bits as prefix */
+	__u8 server_id;  /* 0: sources; else the ID's rotation, + 1 */
 	__u32 service;   /* wanted: index into services; actual: service id */
 	__u32 backend;   /* wanted: index into backends; actual: backend id, 0 = gone */
 };
@@ -93,6 +95,9 @@ void plan_state_fini(struct plan_state *s);
 const char *plan_mode_name(__u32 mode);
 const char *plan_hash_name(__u32 hash);
 const char *plan_track_name(__u32 track);
+#define PLAN_PIN_TEXT (ADDR_TEXT + 4)
+/* "192.0.2.0/24" or "server_id 0:c0ffee" */
+const char *plan_pin_text(const struct plan_pin *pin, char buf[PLAN_PIN_TEXT]);
 const char *plan_syncookie_name(__u32 syncookie);
 /* "10.0.0.11", or with its port where it has one: a backend's address, and its key in Maglev. */
 const char *plan_backend_text(const struct plan_backend *b, char buf[ENDPOINT_TEXT]);

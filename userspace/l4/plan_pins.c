@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns: the difference between the pins that run and those that are wanted.
+ * Owns: the difference between the pins that run, of sources and of server IDs, and those that are
+ * wanted.
  * Cost: both are sorted once and walked together.
  */
 #include <errno.h>
@@ -8,6 +9,18 @@
 #include <string.h>
 
 #include "l4/plan_internal.h"
+
+const char *plan_pin_text(const struct plan_pin *pin, char buf[PLAN_PIN_TEXT])
+{
+	size_t len;
+
+	if (!pin->server_id)
+		return cidr_format(&pin->net, buf);
+	len = (size_t)snprintf(buf, PLAN_PIN_TEXT, "server_id %u:", pin->server_id - 1U);
+	for (unsigned i = 0; i < pin->net.prefix / 8U && len + 3 <= PLAN_PIN_TEXT; i++)
+		len += (size_t)snprintf(buf + len, PLAN_PIN_TEXT - len, "%02x", pin->net.addr.b[i]);
+	return buf;
+}
 
 /* A pin with the ids that it has in the gate. */
 struct row {
@@ -22,6 +35,8 @@ static int compare_rows(const void *a, const void *b)
 
 	if (x->service != y->service)
 		return x->service < y->service ? -1 : 1;
+	if (x->pin->server_id != y->pin->server_id)
+		return x->pin->server_id < y->pin->server_id ? -1 : 1;
 	order = memcmp(&x->pin->net.addr, &y->pin->net.addr, sizeof(x->pin->net.addr));
 	return order ? order : (int)x->pin->net.prefix - (int)y->pin->net.prefix;
 }

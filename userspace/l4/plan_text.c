@@ -13,6 +13,7 @@
 
 #include "base/units.h"
 #include "l4/rates.h"
+#include "sluice/quic.h"
 
 /* ---- wanted --------------------------------------------------------------------------- */
 
@@ -36,7 +37,7 @@ static void measure(const struct conf *c, struct sizes *n)
 		n->listens += s->n_listens;
 		n->backends += s->kind == SLUICE_L4 ? s->n_backends : 0;
 		for (unsigned k = 0; s->kind == SLUICE_L4 && k < s->n_backends; k++)
-			n->pins += s->backends[k].n_pins;
+			n->pins += s->backends[k].n_pins + s->backends[k].n_server_ids;
 	}
 }
 
@@ -48,7 +49,7 @@ static int check_sizes(const struct conf *c, const struct sizes *n, struct err *
 	if (n->backends >= SLUICE_MAX_BACKENDS)
 		return err_set(e, E2BIG, "%s has %zu l4 backends and the gate holds %u", c->path,
 			       n->backends, SLUICE_MAX_BACKENDS - 1);
-	if (n->pins > SLUICE_MAX_PINS)
+	if (n->pins > SLUICE_MAX_PINS + SLUICE_MAX_SERVER_IDS)
 		return err_set(e, E2BIG, "%s has %zu pinned sources and the gate holds %u", c->path,
 			       n->pins, SLUICE_MAX_PINS);
 	if (c->n_decap_from > SLUICE_MAX_DECAP)
@@ -98,6 +99,23 @@ static void want_pins(struct plan_state *want, const struct conf_backend *b,
 					  .service = (__u32)(service - want->services),
 					  .backend = (__u32)want->n_backends - 1};
 	service->entry.pins |= b->n_pins > 0;
+}
+
+/* Likewise. */
+static void want_server_ids(struct plan_state *want, const struct conf_backend *b,
+			    struct plan_service *service)
+{
+	for (unsigned i = 0; i < b->n_server_ids; i++) {
+		const struct conf_server_id *id = &b->server_ids[i];
+		struct plan_pin *pin = &want->pins[want->n_pins++];
+
+		*pin = (struct plan_pin){.net.prefix = (uint8_t)(8 * id->length),
+					 .server_id = (__u8)(id->rotation + 1),
+					 .service = (__u32)(service - want->services),
+					 .backend = (__u32)want->n_backends - 1};
+		memcpy(pin->net.addr.b, id->id, sizeof(pin->net.addr.b));
+		service->entry.server_ids |= (__u32)id->length << (4 * id->rotation);
+	}
 }
 
 static void want_nat(struct plan_state *want, const struct conf *c)
@@ -168,6 +186,7 @@ static void want_service(struct plan_state *want, const struct conf_service *s,
 		b->port = htons(s->backends[i].endpoint.port);
 		b->src = want_source(c, b);
 		want_pins(want, &s->backends[i], out);
+		want_server_ids(want, &s->backends[i], out);
 	}
 }
 
@@ -471,17 +490,18 @@ static void print_edit(const struct plan_edit *x, FILE *out)
  * many. */
 static size_t print_pins(const struct plan_edit *x, size_t left, FILE *out)
 {
-	char text[ADDR_TEXT + 4];
+	char text[PLAN_PIN_TEXT];
 	size_t n = 1;
 
 	while (n < left && x[n].step == x->step && x[n].backend == x->backend &&
-	       x[n].old_service == x->old_service)
+	       x[n].old_service == x->old_service && !x[n].pin->server_id == !x->pin->server_id)
 		n++;
-	cidr_format(&x->pin->net, text);
+	plan_pin_text(x->pin, text);
+	fprintf(out, x->step == PLAN_ADD_PIN ? "+ %s" : "- %s", x->pin->server_id ? "" : "pin ");
 	if (x->step == PLAN_ADD_PIN)
-		fprintf(out, "+ pin %s/%s %s", x->service->name, x->backend->name, text);
+		fprintf(out, "%s/%s %s", x->service->name, x->backend->name, text);
 	else
-		fprintf(out, "- pin %s %s", service_name(x->old_service), text);
+		fprintf(out, "%s %s", service_name(x->old_service), text);
 	if (n > 1)
 		fprintf(out, " and %zu more", n - 1);
 	fputc('\n', out);

@@ -394,9 +394,9 @@ static int run_edit(const struct gate *g, const struct plan_edit *x)
 	case PLAN_CHANGE_VIP:
 		return update(g->vips, &x->vip->key, &x->vip->value);
 	case PLAN_ADD_PIN:
-		return pins_put(g, x->service->id, &x->pin->net, x->backend->id);
+		return pins_put(g, x->service->id, x->pin, x->backend->id);
 	case PLAN_REMOVE_PIN:
-		return pins_remove(g, x->pin->service, &x->pin->net);
+		return pins_remove(g, x->pin);
 	case PLAN_ADD_SOURCE:
 		return nat_source_put(g, x->source);
 	case PLAN_REMOVE_SOURCE:
@@ -433,7 +433,8 @@ static void filter_add(struct filters *f, const struct plan_vip *vip)
 	filter_set(f->vips, sluice_filter_bit(&vip->key.addr, 0));
 	/* Flows without ports are looked up later. */
 	if (vip->service != PLAN_MARKER && (vip->value.kind & SLUICE_L4) &&
-	    vip->value.track != SLUICE_TRACK_never && !vip->value.fragments)
+	    vip->value.track != SLUICE_TRACK_never && !vip->value.fragments &&
+	    !vip->value.server_ids)
 		filter_set(f->l4, sluice_filter_bit(&vip->key.addr, vip->key.port));
 }
 
