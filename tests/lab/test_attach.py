@@ -234,3 +234,11 @@ def test_routes_of_others_stay(lab):
 def test_unknown_words_are_usage_errors(lab):
     for words in (['fly'], ['attach', '--sideways'], ['block', 'burn'], ['flow', 'here']):
         assert lab.balancer.sluice(*words, check=False).returncode == 2
+
+
+def test_what_backends_need_is_told(lab):
+    said = lab.balancer.sluice('check', '-c', 'examples/modes.conf', '--backends').stdout
+    assert 'ip addr add 198.51.100.10/32 dev lo\n' in said, said
+    assert 'ip addr add 2001:db8:51::11/128 dev lo nodad\n' in said, said
+    assert 'arp_ignore=1 net.ipv4.conf.all.arp_announce=2' in said, said
+    assert '10.83.0.2' in said and 'fd83::2' in said, said  # decap_from

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Datagrams of services whose flows are not told by addresses and ports: fragments, and QUIC whose
-clients move."""
+"""What an l4 service may say of its packets: that fragments are taken, that QUIC's clients move, how
+long segments are."""
 import contextlib
 import select
 import socket
 
 import pytest
-from lab import BACKENDS, CLIENT4, CLIENT6, VIP4, VIP6, Counted, await_until
+from lab import BACKENDS, CLIENT4, CLIENT6, VIP4, VIP6, Counted, await_until, request_on
+from scapy.layers.inet import TCP
 
 PORT = 5000
 FAMILIES = [pytest.param(VIP4, id='v4'), pytest.param(VIP6, id='v6')]
@@ -176,3 +177,26 @@ def test_quic_while_servers_change_their_ids(narrow, config):
         said = narrow.balancer.sluice('apply', '-c', config(without)).stdout
         assert '- h3 server_id 0:c0ffee03 and 1 more\n' in said, said
         assert to(b'\x20\xab\xcdnonc') in ('b1', 'b2')
+
+
+# ---- segments ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize('vip', FAMILIES)
+def test_segments_are_as_long_as_the_service_says(narrow, config, vip):
+    """The client's kernel asks for more, and the backend's believes the checksum."""
+    narrow.balancer.sluice('apply', '-c', config(
+        'gate { interfaces = { "eth0" } }\nservice "shop" { kind = l4  mss = 1300\n'
+        'listen = { "198.51.100.10:80", "[2001:db8:51::10]:80" }\n'
+        'backend "b1" { address = "10.83.0.11" } }\n'))
+    with narrow.client.wire() as here, narrow.b1.wire() as there, \
+            narrow.client.connect(vip) as s:
+        port = s.getsockname()[1]
+
+        def mss(wire):
+            syn = wire.expect(lambda f: TCP in f and f[TCP].flags == 'S' and f[TCP].sport == port,
+                              'the SYN')
+            return dict(syn[TCP].options)['MSS']
+
+        assert mss(here) > 1300
+        assert mss(there) == 1300
+        assert request_on(s)['backend'] == 'b1'

@@ -282,6 +282,33 @@ static void answers_are_bounded(void **unused)
 	assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_too_big_told);
 }
 
+/* An ICMP error goes the way of the flow that it quotes. */
+static void errors_by_every_way(void **unused)
+{
+	static const enum sluice_mode modes[] = {SLUICE_MODE_ipip, SLUICE_MODE_gue, SLUICE_MODE_l2};
+	static const uint32_t outer[] = {20, 40, 28, 48, 0, 0};
+
+	(void)unused;
+	for (int i = 0; i < 12; i++) {
+		bool v6 = i & 1, host_v6 = i & 2;
+		uint32_t n;
+
+		shop("b1", host_v6, modes[i / 4]);
+		frame_printf(
+			&in,
+			v6 ? "eth / ip6 router > shop / icmp6 1 / ip6 shop > client / tcp8 %u > 9"
+			   : "eth / ip4 router > shop / icmp4 3 / ip4 shop > client / tcp8 %u > 9",
+			PORT);
+		assert_int_equal(scene_reason(&in, 0, &run), SLUICE_R_icmp_forward);
+		n = in.bytes - 14;
+		assert_int_equal(run.out.bytes, 14 + outer[i / 2] + n);
+		in.b[14 + (v6 ? 7 : 8)]--; /* its TTL, and with it the checksum */
+		if (!v6)
+			in.b[14 + 10]++;
+		assert_memory_equal(run.out.b + run.out.bytes - n, in.b + 14, n);
+	}
+}
+
 /* ---- slots ---------------------------------------------------------------------------- */
 
 static void shop_of_many(enum sluice_hash hash)
@@ -360,6 +387,7 @@ int main(void)
 		cmocka_unit_test(the_size_that_fits_is_told),
 		cmocka_unit_test(who_is_not_told),
 		cmocka_unit_test(answers_are_bounded),
+		cmocka_unit_test(errors_by_every_way),
 		cmocka_unit_test(slots_by_what_the_service_says),
 	};
 
