@@ -17,7 +17,8 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
 # The packages: pkg-config is asked only when something is compiled.
-PKGS     := libbpf libxdp libconfuse libevent_core libmnl libseccomp jansson openssl
+PKGS     := libbpf libxdp libconfuse libevent_core libmnl libseccomp jansson openssl zlib \
+            libbrotlienc libzstd
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 
@@ -28,7 +29,7 @@ WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CFLAGS   += -std=c17 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) $(OPT) $(SANFLAGS) \
             -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2) -pthread \
             -Iinclude -Iuserspace -I$(BUILD)
-LDFLAGS  += $(SANFLAGS) -pie -Wl,-z,relro,-z,now -pthread
+LDFLAGS  += $(SANFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed -pthread
 BPFFLAGS := -std=gnu17 -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Iinclude -I/usr/include/$(TRIPLET)
 
 # Everything below a room of userspace/ goes into one archive; the programs and the tests

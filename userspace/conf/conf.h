@@ -18,6 +18,7 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
+#include "conf/compress.h"
 #include "conf/log_format.h"
 #include "conf/pool.h"
 #include "conf/tls.h"
@@ -87,6 +88,7 @@ struct conf_service {
 	uint32_t min_rate;            /* bytes/s that a client gives and takes at least: 100 */
 	uint64_t max_body;            /* bytes of a request body: 1g; 0 = no limit */
 	const struct conf_tls *tls;   /* NULL: clients speak plain HTTP */
+	struct conf_compress compress;
 	unsigned line;
 };
 

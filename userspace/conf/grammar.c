@@ -72,6 +72,10 @@ static cfg_opt_t limit_opts[] = {
 		CFG_SEC("backend", backend_opts, CFGF_MULTI)
 cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};
 // clang-format off
+static cfg_opt_t compress_opts[] = {
+	MANY("encodings"), MANY("types"),     ONE("min_length"), ONE("gzip_level"),
+	ONE("br_level"),   ONE("zstd_level"), CFG_END(),
+};
 static cfg_opt_t tls_opts[] = {
 	MANY("certificate"),
 	MANY("key"),
@@ -118,6 +122,7 @@ static cfg_opt_t service_opts[] = {
 	ONE("min_rate"),
 	ONE("max_body"),
 	CFG_SEC("limit", limit_opts, CFGF_NODEFAULT),
+	CFG_SEC("compress", compress_opts, CFGF_NODEFAULT),
 	POOL_OPTS,
 	CFG_SEC("tls", tls_opts, CFGF_NODEFAULT),
 	CFG_END(),

@@ -152,6 +152,11 @@ void health_check(struct reading *r);
 const struct conf_tls *tls_section_read(struct reading *r, cfg_t *sec,
 					const struct conf_service *s);
 
+/* ---- compress.c ----------------------------------------------------------------------- */
+
+/* NULL: there is no such section. */
+void compress_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_compress *c);
+
 /* ---- nat.c ---------------------------------------------------------------------------- */
 
 void nat_settings_read(struct reading *r, cfg_t *gate); /* NULL: there is no such section */

@@ -407,6 +407,8 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	listens_read(r, sec, s);
 	if (s->syncookie)
 		listens_check(r, s, "syncookie");
+	compress_read(r, cfg_size(sec, "compress") ? cfg_getsec(sec, "compress") : NULL, s->kind,
+		      &s->compress);
 	limit_read(r, cfg_size(sec, "limit") ? cfg_getsec(sec, "limit") : NULL, s);
 	of.name = s->name;
 	of.line = s->line;

@@ -18,18 +18,19 @@
 #define ROW(section, name, kind, only, type, field, initial, least, most)                          \
 	{section, name,  kind, only, offsetof(type, field), sizeof(((type *)0)->field),            \
 	 initial, least, most}
-#define GATE(name, kind, ...)   ROW("gate", name, kind, 0, struct conf, __VA_ARGS__)
-#define DAEMON(name, kind, ...) ROW("daemon", name, kind, 0, struct conf, __VA_ARGS__)
-#define L4(name, kind, ...)     ROW("service", name, kind, SLUICE_L4, struct conf_service, __VA_ARGS__)
-#define LIMIT(name, kind, ...)  ROW("limit", name, kind, 0, struct conf_limit, __VA_ARGS__)
-#define POOL(name, kind, ...)   ROW("pool", name, kind, 0, struct conf_pool, __VA_ARGS__)
-#define HEALTH(name, kind, ...) ROW("health", name, kind, 0, struct conf_health, __VA_ARGS__)
-#define L7(name, kind, ...)     ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
-#define TLS(name, kind, ...)    ROW("tls", name, kind, 0, struct conf_tls, __VA_ARGS__)
-#define MS                      SETTING_MS
-#define BYTES                   SETTING_BYTES
-#define COUNT                   SETTING_COUNT
-#define YES                     SETTING_YES
+#define GATE(name, kind, ...)     ROW("gate", name, kind, 0, struct conf, __VA_ARGS__)
+#define DAEMON(name, kind, ...)   ROW("daemon", name, kind, 0, struct conf, __VA_ARGS__)
+#define L4(name, kind, ...)       ROW("service", name, kind, SLUICE_L4, struct conf_service, __VA_ARGS__)
+#define LIMIT(name, kind, ...)    ROW("limit", name, kind, 0, struct conf_limit, __VA_ARGS__)
+#define POOL(name, kind, ...)     ROW("pool", name, kind, 0, struct conf_pool, __VA_ARGS__)
+#define HEALTH(name, kind, ...)   ROW("health", name, kind, 0, struct conf_health, __VA_ARGS__)
+#define L7(name, kind, ...)       ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
+#define TLS(name, kind, ...)      ROW("tls", name, kind, 0, struct conf_tls, __VA_ARGS__)
+#define MS                        SETTING_MS
+#define BYTES                     SETTING_BYTES
+#define COUNT                     SETTING_COUNT
+#define YES                       SETTING_YES
+#define COMPRESS(name, kind, ...) ROW("compress", name, kind, 0, struct conf_compress, __VA_ARGS__)
 #define BACKEND(name, kind, only, ...)                                                             \
 	ROW("backend", name, kind, only, struct conf_backend, __VA_ARGS__)
 
@@ -92,6 +93,10 @@ const struct setting settings[] = {
 	TLS("tickets", YES, tickets, 1, 0, 1),
 	TLS("ticket_rotation", MS, ticket_ms, 8 * HOUR, 60000, 7 * 24 * HOUR),
 	TLS("session_cache", COUNT, session_cache, 0, 0, 1000000),
+	COMPRESS("min_length", BYTES, min_length, 1024, 0, 1ULL << 40),
+	COMPRESS("gzip_level", COUNT, gzip_level, 5, 1, 9),
+	COMPRESS("br_level", COUNT, br_level, 4, 0, 11),
+	COMPRESS("zstd_level", COUNT, zstd_level, 3, 1, 19),
 
 	BACKEND("weight", COUNT, 0, weight, 1, 0, MAGLEV_MAX_WEIGHT),
 	BACKEND("max_conns", COUNT, SLUICE_L7, max_conns, 0, 0, 1000000),

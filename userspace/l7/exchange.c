@@ -271,6 +271,29 @@ static enum go interim(struct client *c, uint32_t len)
 	return c->link.broken ? request_abort(c, ACCESS_client_gone) : GO;
 }
 
+/* An answer that may be compressed for this client is, in chunks. */
+static void encode_answer(struct client *c, const struct http1_head *h, struct forward_facts *facts)
+{
+	const struct conf_compress *conf = &c->service->compress;
+	bool empty = h->body == HTTP1_BODY_LENGTH && h->content_length == 0;
+
+	facts->vary_encoding = conf->on && encode_eligible(h, conf);
+	if (!facts->vary_encoding || c->encoding == CONF_ENCODING_identity || c->minor == 0 ||
+	    empty)
+		return;
+	if (h->body == HTTP1_BODY_NONE) { /* of HEAD: what a GET would get */
+		facts->encoding = conf_encoding_name(c->encoding);
+		facts->body = HTTP1_BODY_NONE;
+		return;
+	}
+	c->down.encoder = encoder_get(&thread_of(c)->encoders, c->encoding, conf);
+	if (!c->down.encoder)
+		return;
+	c->down.chunk = true;
+	facts->encoding = conf_encoding_name(c->encoding);
+	facts->body = HTTP1_BODY_CHUNKED;
+}
+
 static enum go final(struct client *c, uint32_t len)
 {
 	struct thread *t = thread_of(c);
@@ -298,6 +321,7 @@ static enum go final(struct client *c, uint32_t len)
 	facts.keep_alive = c->minor == 0 && !c->close;
 	relay_init(&c->down, h->body, h->content_length, chunk);
 	facts.trailers = c->down.trailers = c->trailers && chunk;
+	encode_answer(c, h, &facts);
 	if (c->up_done)
 		buf_release(&t->pool, &c->upstream->link.out);
 	c->replay = false;

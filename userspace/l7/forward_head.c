@@ -180,28 +180,73 @@ size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 	return finish(&o, buf);
 }
 
+/* Of an answer that was compressed on its way: what is not true of it any more. */
+static bool encoding_removes(enum http1_field_id id)
+{
+	switch (id) {
+	case HTTP1_F_ACCEPT_RANGES:
+	case HTTP1_F_CONTENT_DIGEST:
+	case HTTP1_F_CONTENT_ENCODING:
+	case HTTP1_F_CONTENT_MD5:
+	case HTTP1_F_DIGEST:
+	case HTTP1_F_REPR_DIGEST:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The bytes are others now, so a strong validator becomes a weak one (RFC 9110 section 8.8.1). */
+static void put_weak_etag(struct out *o, const struct http1_field *f)
+{
+	put(o, f->name);
+	PUT(o, ": ");
+	if (f->value.len && f->value.p[0] == '"')
+		PUT(o, "W/");
+	put(o, f->value);
+	PUT(o, "\r\n");
+}
+
+static void put_response_fields(struct out *o, const struct http1_head *h,
+				const struct forward_facts *facts)
+{
+	bool dated = false;
+
+	for (unsigned i = 0; i < h->n_fields; i++) {
+		const struct http1_field *f = &h->fields[i];
+
+		dated |= f->id == HTTP1_F_DATE;
+		if ((f->hop && !(f->id == HTTP1_F_TRAILER && facts->trailers)) ||
+		    f->id == HTTP1_F_CONTENT_LENGTH || f->id == HTTP1_F_VIA ||
+		    (facts->encoding.len && encoding_removes(f->id)))
+			continue;
+		if (facts->encoding.len && f->id == HTTP1_F_ETAG)
+			put_weak_etag(o, f);
+		else
+			put_field(o, f);
+	}
+	if (!dated && h->status >= 200)
+		put(o, facts->date);
+}
+
 size_t forward_response(char *buf, size_t room, const struct http1_head *h,
 			const struct forward_facts *facts)
 {
 	struct out o = {buf, buf + room, false};
-	bool dated = false;
 
 	PUT(&o, "HTTP/1.1 ");
 	put_number(&o, h->status);
 	PUT(&o, " ");
 	put(&o, h->reason);
 	PUT(&o, "\r\n");
-	for (unsigned i = 0; i < h->n_fields; i++) {
-		const struct http1_field *f = &h->fields[i];
-
-		dated |= f->id == HTTP1_F_DATE;
-		if ((f->hop && !(f->id == HTTP1_F_TRAILER && facts->trailers)) ||
-		    f->id == HTTP1_F_CONTENT_LENGTH || f->id == HTTP1_F_VIA)
-			continue;
-		put_field(&o, f);
+	put_response_fields(&o, h, facts);
+	if (facts->encoding.len) {
+		PUT(&o, "Content-Encoding: ");
+		put(&o, facts->encoding);
+		PUT(&o, "\r\n");
 	}
-	if (!dated && h->status >= 200)
-		put(&o, facts->date);
+	if (facts->vary_encoding)
+		PUT(&o, "Vary: Accept-Encoding\r\n");
 	put_via(&o, h, facts);
 	put_framing(&o, facts);
 	put_connection(&o, facts, false);

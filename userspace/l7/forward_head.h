@@ -24,6 +24,8 @@ struct forward_facts {
 	struct span proto;     /* request: "http" or "https" */
 	struct span authority; /* request: Host if none came (HTTP/1.0) */
 	struct span date;      /* response: "Date: ...\r\n" to add if none came */
+	struct span encoding;  /* response: what its body is compressed by; empty = as it came */
+	bool vary_encoding;    /* response: for another client it would be otherwise */
 };
 
 /* Bytes written, or 0 when they do not fit into room. */

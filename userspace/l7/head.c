@@ -144,6 +144,8 @@ static enum go request_begin(struct client *c, uint32_t len)
 	c->trailers = h->te_trailers && h->minor > 0;
 	c->upgrade = c->service->websocket && h->method == HTTP1_M_GET && relay_read_all(&c->up) &&
 		     http1_upgrades_to(h, REQUEST_UPGRADE);
+	if (c->service->compress.on)
+		c->encoding = encode_wanted(h, &c->service->compress);
 	c->replay = relay_read_all(&c->up) && http1_idempotent(h->method);
 	if (h->method == HTTP1_M_CONNECT || h->method == HTTP1_M_TRACE) {
 		buf_consume(&c->link.in, len);

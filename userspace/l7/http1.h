@@ -20,9 +20,19 @@
 
 /* Fields that the proxy itself must know; the rest are HTTP1_F_OTHER. */
 #define HTTP1_FIELDS(FIELD)                                                                        \
+	FIELD(ACCEPT_ENCODING, "accept-encoding")                                                  \
+	FIELD(ACCEPT_RANGES, "accept-ranges")                                                      \
+	FIELD(CACHE_CONTROL, "cache-control")                                                      \
 	FIELD(CONNECTION, "connection")                                                            \
+	FIELD(CONTENT_DIGEST, "content-digest")                                                    \
+	FIELD(CONTENT_ENCODING, "content-encoding")                                                \
 	FIELD(CONTENT_LENGTH, "content-length")                                                    \
+	FIELD(CONTENT_MD5, "content-md5")                                                          \
+	FIELD(CONTENT_RANGE, "content-range")                                                      \
+	FIELD(CONTENT_TYPE, "content-type")                                                        \
 	FIELD(DATE, "date")                                                                        \
+	FIELD(DIGEST, "digest")                                                                    \
+	FIELD(ETAG, "etag")                                                                        \
 	FIELD(EXPECT, "expect")                                                                    \
 	FIELD(FORWARDED, "forwarded")                                                              \
 	FIELD(HOST, "host")                                                                        \
@@ -31,10 +41,12 @@
 	FIELD(PROXY_AUTHENTICATE, "proxy-authenticate")                                            \
 	FIELD(PROXY_AUTHORIZATION, "proxy-authorization")                                          \
 	FIELD(PROXY_CONNECTION, "proxy-connection")                                                \
+	FIELD(REPR_DIGEST, "repr-digest")                                                          \
 	FIELD(TE, "te")                                                                            \
 	FIELD(TRAILER, "trailer")                                                                  \
 	FIELD(TRANSFER_ENCODING, "transfer-encoding")                                              \
 	FIELD(UPGRADE, "upgrade")                                                                  \
+	FIELD(VARY, "vary")                                                                        \
 	FIELD(VIA, "via")                                                                          \
 	FIELD(X_FORWARDED_FOR, "x-forwarded-for")                                                  \
 	FIELD(X_FORWARDED_HOST, "x-forwarded-host")                                                \

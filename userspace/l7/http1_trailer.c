@@ -29,8 +29,16 @@ static bool belongs_in_head(const struct http1_field *f)
 		SPAN("x-forwarded-"),
 	};
 
-	if (f->id != HTTP1_F_OTHER)
+	switch (f->id) {
+	case HTTP1_F_OTHER:
+		break;
+	case HTTP1_F_DIGEST: /* made while the content goes by: what trailers are for */
+	case HTTP1_F_ETAG:
+	case HTTP1_F_REPR_DIGEST:
+		return false;
+	default:
 		return true;
+	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (span_equal_nocase(f->name, names[i]))
 			return true;

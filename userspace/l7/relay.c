@@ -84,36 +84,118 @@ static bool end_add(struct relay *r, struct buf *out, struct buf_pool *pool)
 	return true;
 }
 
+/* ---- compressing ---------------------------------------------------------------------- */
+
+/* A chunk's size is written when its content is known: as many digits, zeroes in front. */
+#define ENCODED_HEADER 6 /* 4 digits, CRLF */
+
+static enum relay_result encoder_ask(struct relay *r, struct buf *in, struct buf *out,
+				     enum encoder_op op, bool *done)
+{
+	static const char digits[] = "0123456789abcdef";
+	struct span content = {r->held ? buf_at(in) : NULL, r->held};
+	char *header = out->data + out->end;
+	size_t most = chunk_most(out), made;
+	bool failed;
+
+	if (most > 0xffff)
+		most = 0xffff;
+	*done = encoder_run(r->encoder, op, &content, header + ENCODED_HEADER, most, &made,
+			    &failed);
+	buf_consume(in, r->held - (uint32_t)content.len);
+	r->held = (uint32_t)content.len;
+	if (failed)
+		return RELAY_NO_MEMORY;
+	if (made == 0)
+		return RELAY_WAIT;
+	memcpy(header,
+	       (char[]){digits[made >> 12], digits[made >> 8 & 15], digits[made >> 4 & 15],
+			digits[made & 15], '\r', '\n'},
+	       ENCODED_HEADER);
+	memcpy(header + ENCODED_HEADER + made, "\r\n", 2);
+	out->end += (uint32_t)(ENCODED_HEADER + made + 2);
+	return RELAY_WAIT;
+}
+
+/* What is held goes through the encoder. WAIT: *done, or dst->out must be sent first. */
+static enum relay_result encode(struct relay *r, struct buf *in, struct buf *out,
+				struct buf_pool *pool, enum encoder_op op, bool *done)
+{
+	enum relay_result result = RELAY_WAIT;
+
+	*done = false;
+	while (!*done && result == RELAY_WAIT) {
+		if (!out_room(out, pool, 1))
+			return out->data ? RELAY_WAIT : RELAY_NO_MEMORY;
+		result = encoder_ask(r, in, out, op, done);
+	}
+	r->kept = op == ENCODER_TAKE || !*done;
+	return result;
+}
+
+/* What is held and, at the end, the encoder's last bytes. */
+static enum relay_result encode_on(struct relay *r, struct buf *in, struct buf *out,
+				   struct buf_pool *pool)
+{
+	enum encoder_op op = r->ended ? ENCODER_END : ENCODER_TAKE;
+	enum relay_result result;
+	bool done;
+
+	if (r->encoded || (r->held == 0 && !r->ended))
+		return RELAY_WAIT;
+	result = encode(r, in, out, pool, op, &done);
+	if (!done || op != ENCODER_END)
+		return result;
+	r->encoded = true;
+	return end_add(r, out, pool) ? result : RELAY_NO_MEMORY;
+}
+
+/* ---- moving --------------------------------------------------------------------------- */
+
+/* What body_feed finds next: content to be held, or a chunk of it in dst->out. TURN: go on. */
+static enum relay_result feed(struct relay *r, struct buf *in, struct buf *out,
+			      struct buf_pool *pool)
+{
+	bool chunk = r->chunk && !r->encoder;
+	size_t used, most = buf_len(in);
+	struct span content;
+	enum body_result result;
+
+	if (chunk) {
+		if (!out_room(out, pool, 1))
+			return out->data ? RELAY_WAIT : RELAY_NO_MEMORY;
+		if (most > chunk_most(out))
+			most = chunk_most(out);
+	}
+	result = body_feed(&r->body, buf_at(in), most, &used, &content);
+	if (result == BODY_BAD)
+		return RELAY_BAD;
+	if (r->most && r->body.received > r->most)
+		return RELAY_LARGE;
+	r->ended = result == BODY_DONE;
+	if (chunk && content.len)
+		chunk_add(out, content);
+	else
+		r->held = (uint32_t)content.len;
+	if (!trailer_keep(r, pool) || (r->ended && chunk && !end_add(r, out, pool)))
+		return RELAY_NO_MEMORY;
+	buf_consume(in, (uint32_t)used - r->held);
+	return RELAY_TURN;
+}
+
 /* Goes through what was read until content is held, chunks fill dst->out, or all is seen. */
 static enum relay_result check(struct relay *r, struct buf *in, struct buf *out,
 			       struct buf_pool *pool)
 {
-	while (!r->ended && r->held == 0 && buf_len(in)) {
-		size_t used, most = buf_len(in);
-		struct span content;
-		enum body_result result;
+	enum relay_result result = r->encoder ? encode_on(r, in, out, pool) : RELAY_WAIT;
 
-		if (r->chunk) {
-			if (!out_room(out, pool, 1))
-				return out->data ? RELAY_WAIT : RELAY_NO_MEMORY;
-			if (most > chunk_most(out))
-				most = chunk_most(out);
-		}
-		result = body_feed(&r->body, buf_at(in), most, &used, &content);
-		if (result == BODY_BAD)
-			return RELAY_BAD;
-		if (r->most && r->body.received > r->most)
-			return RELAY_LARGE;
-		r->ended = result == BODY_DONE;
-		if (r->chunk && content.len)
-			chunk_add(out, content);
-		else
-			r->held = (uint32_t)content.len;
-		if (!trailer_keep(r, pool) || (r->ended && r->chunk && !end_add(r, out, pool)))
-			return RELAY_NO_MEMORY;
-		buf_consume(in, (uint32_t)used - r->held);
+	while (result == RELAY_WAIT && !r->ended && r->held == 0 && buf_len(in)) {
+		result = feed(r, in, out, pool);
+		if (result != RELAY_TURN)
+			return result;
+		result = r->encoder ? encode_on(r, in, out, pool) : RELAY_WAIT;
 	}
-	return RELAY_WAIT;
+	return result;
 }
 
 /* The sender's connection has ended. */
@@ -122,7 +204,7 @@ static enum relay_result source_end(struct relay *r, struct link *src, struct bu
 {
 	if (src->failed || body_eof(&r->body) != BODY_DONE)
 		return RELAY_SRC_GONE;
-	if (r->chunk) {
+	if (r->chunk && !r->encoder) {
 		if (!out_room(out, pool, 0))
 			return out->data ? RELAY_WAIT : RELAY_NO_MEMORY;
 		if (!end_add(r, out, pool))
@@ -150,6 +232,41 @@ static enum relay_result source_read(struct relay *r, struct link *src, struct b
 	return RELAY_WAIT;
 }
 
+/* Sends what waits in dst->out, and behind it what is held. TURN: all of it went. */
+static enum relay_result send_out(struct relay *r, struct link *src, struct link *dst, bool keep)
+{
+	uint32_t held = r->encoder ? 0 : r->held, n;
+
+	if (held == 0 && buf_len(&dst->out) == 0)
+		return RELAY_TURN;
+	n = (uint32_t)link_send(dst, held ? buf_at(&src->in) : NULL, held, keep);
+	if (held) {
+		r->held -= n;
+		buf_consume(&src->in, n);
+	}
+	if (dst->broken)
+		return RELAY_DST_GONE;
+	return held > n || buf_len(&dst->out) ? RELAY_WAIT : RELAY_TURN;
+}
+
+/* The sender pauses: what the encoder keeps back comes out. TURN: there is something to send. */
+static enum relay_result flush(struct relay *r, struct link *src, struct link *dst,
+			       struct buf_pool *pool)
+{
+	enum relay_result result;
+	bool done;
+
+	if (!r->encoder || !r->kept)
+		return RELAY_WAIT;
+	result = encode(r, &src->in, &dst->out, pool, ENCODER_FLUSH, &done);
+	return result == RELAY_WAIT ? RELAY_TURN : result;
+}
+
+static bool all_given(const struct relay *r)
+{
+	return r->ended && (!r->encoder || r->encoded);
+}
+
 enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst,
 			     struct buf_pool *pool, bool keep)
 {
@@ -158,31 +275,39 @@ enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst
 
 		if (result != RELAY_WAIT)
 			return result;
-		if (r->held || buf_len(&dst->out)) {
-			uint32_t n = (uint32_t)link_send(dst, r->held ? buf_at(&src->in) : NULL,
-							 r->held, keep);
-
-			r->held -= n;
-			buf_consume(&src->in, n);
-			if (dst->broken)
-				return RELAY_DST_GONE;
-			if (r->held || buf_len(&dst->out))
-				return RELAY_WAIT;
-		}
-		if (r->ended)
+		result = send_out(r, src, dst, keep);
+		if (result != RELAY_TURN)
+			return result;
+		if (all_given(r))
 			return RELAY_DONE;
-		if (buf_len(&src->in))
+		if (r->ended || buf_len(&src->in))
 			continue;
 		result = source_read(r, src, &dst->out, pool);
+		if (result == RELAY_WAIT)
+			result = flush(r, src, dst, pool);
 		if (result != RELAY_TURN)
 			return result;
 	}
 	return RELAY_TURN;
 }
 
+/* The encoder's last bytes: no more than its library keeps back. */
+static bool settle_encoder(struct relay *r, struct buf *in, struct buf *out, struct buf_pool *pool)
+{
+	while (!r->encoded) {
+		if (encode_on(r, in, out, pool) != RELAY_WAIT)
+			return false;
+		if (!r->encoded && !buf_reserve(pool, out, out->size + BUF_SIZE))
+			return false;
+	}
+	return true;
+}
+
 bool relay_settle(struct relay *r, struct link *src, struct link *dst, struct buf_pool *pool)
 {
 	assert(r->ended);
+	if (r->encoder)
+		return settle_encoder(r, &src->in, &dst->out, pool);
 	if (r->held == 0)
 		return true;
 	if (!dst->out.data || buf_room(&dst->out) < r->held)

@@ -3,12 +3,14 @@
  * One body on its way from one connection to another: read, its framing checked, sent, in
  * the framing that the receiver was told. Holds at most one buffer on each side, so a slow
  * receiver slows the sender down. Content goes out from where it was read, together with
- * what waits in front of it; only content that is to be chunked is copied.
+ * what waits in front of it; only content that is to be chunked is copied. With an encoder it is
+ * compressed on the way; what an encoder keeps back is given out when the sender pauses.
  */
 #ifndef L7_RELAY_H
 #define L7_RELAY_H
 
 #include "l7/body.h"
+#include "l7/encode.h"
 #include "l7/link.h"
 
 #define RELAY_TURNS 16 /* buffers in one go, before other connections have theirs */
@@ -19,8 +21,11 @@ struct relay {
 	bool chunk;    /* the receiver gets chunks */
 	bool trailers; /* and trailer fields; set after relay_init */
 	bool ended;    /* the body's last byte was read; private */
-	struct buf trailer; /* fields so far, until the end; private */
-	uint32_t held;      /* content at the front of src->in, already checked; private */
+	bool encoded;  /* the encoder has given its last byte; private */
+	bool kept;     /* the encoder may keep content back; private */
+	struct buf trailer;      /* fields so far, until the end; private */
+	uint32_t held;           /* content at the front of src->in, already checked; private */
+	struct encoder *encoder; /* content goes through it, into chunks; set after relay_init */
 };
 
 enum relay_result {

@@ -61,6 +61,7 @@ void request_clear(struct client *c)
 	pool_leave(&c->waiter);
 	if (c->upstream)
 		upstream_close(c->upstream);
+	encoder_put(&thread_of(c)->encoders, c->down.encoder);
 	buf_release(pool, &c->head);
 	buf_release(pool, &c->note);
 	relay_fini(&c->up, pool);

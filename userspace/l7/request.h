@@ -77,6 +77,7 @@ struct client {
 	bool reset;     /* end by RST: what was sent must not look whole */
 	bool fresh;     /* no pooled connection: one has failed already */
 	bool keep_upstream;
+	enum conf_encoding encoding; /* that the client would like its answer to have */
 	uint8_t retries, n_tried, n_interim;
 	const struct conf_pool *pool;
 	struct waiter waiter; /* in the pool's queue */

@@ -26,6 +26,7 @@ void thread_fini(struct thread *t)
 {
 	access_fini(&t->access);
 	buf_release(&t->pool, &t->target);
+	encoders_fini(&t->encoders);
 	buf_pool_fini(&t->pool);
 	if (t->base)
 		event_base_free(t->base);

@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "l7/access.h"
 #include "l7/buf.h"
+#include "l7/encode.h"
 #include "l7/http1.h"
 #include "l7/tls_thread.h"
 #include "l7/wheel.h"
@@ -31,6 +32,7 @@ struct thread {
 	unsigned index;                   /* among them */
 	struct event_base *base;
 	struct buf_pool pool;
+	struct encoders encoders;
 	struct wheel wheel;
 	struct access access;
 	struct tls_thread tls;
