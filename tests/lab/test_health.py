@@ -10,7 +10,7 @@ from lab import BACKENDS, ROOT, VIP4, VIP6, await_until, request_on
 CONF = f'{ROOT}/tests/lab/nginx.conf'
 
 ROWS = {'b1': '10.83.0.11', 'b2': '10.83.0.12', 'b3': 'fd83::13'}
-CHECK = 'type = http  interval = 200ms  timeout = 200ms  rise = 1  fall = 1'
+CHECK = 'type = http  interval = 400ms  timeout = 400ms  rise = 1  fall = 1'
 
 
 def ports(block, count=16):

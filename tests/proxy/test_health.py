@@ -14,7 +14,7 @@ import pytest
 from actors import (SLUICED, Origin, Proxy, Sluiced, answers, await_until, free_port, ok,
                     sanitized)
 
-FAST = 'interval = 100ms  timeout = 100ms  rise = 1  fall = 1'
+FAST = 'interval = 400ms  timeout = 400ms  rise = 1  fall = 1'
 
 
 class Named(Origin):
@@ -130,10 +130,10 @@ def test_a_failure_now_and_then_is_not_enough(stage, checked):
     b1.story = answers(ok(b''))
     # The first answer of all decides at once; so it is a good one.
     seen += ['the first', 'the second']
-    proxy = checked(b0, b1, health='type = http  interval = 100ms  rise = 1  fall = 3')
+    proxy = checked(b0, b1, health='type = http  interval = 300ms  rise = 1  fall = 3')
     proxy.awaits_up('b0', 'b1')
-    await_until(lambda: len(seen) > 14, 'twelve checks')
-    assert proxy.up() == {'b0', 'b1'} and proxy.backends()['b0']['failures'] >= 7
+    await_until(lambda: len(seen) > 11, 'nine checks')
+    assert proxy.up() == {'b0', 'b1'} and proxy.backends()['b0']['failures'] >= 5
 
 
 def test_the_body_is_looked_at_chunked_or_not(stage, checked):
@@ -368,7 +368,7 @@ def test_the_next_daemon_begins_with_what_was_known(stage, checked):
 def test_states_outlive_a_reload_and_the_worker(stage, checked):
     b0, b1 = pair(stage)
     b0.health = ok(start='HTTP/1.1 503 No')
-    proxy = checked(b0, b1, health=HTTP)
+    proxy = checked(b0, b1, health=HTTP, drain='5s')
     proxy.awaits_up('b1')
     since = proxy.backends()['b0']['since_ms']
     proxy.signal(signal.SIGHUP)

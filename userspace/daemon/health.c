@@ -157,11 +157,14 @@ static void group_settle(struct health *h, struct health_group *g)
 	}
 	if (g->panic && !panicked) {
 		h->page.head->panics++;
-		log_warn("%s: only %" PRIu32 " of %" PRIu32 " backends are up, which is less than "
-			 "floor = %" PRIu32 " percent: all are used",
-			 g->name, up, g->n, g->conf->floor);
+		log_limited(&g->panic_said, LOG_LEVEL_WARN,
+			    "%s: only %" PRIu32 " of %" PRIu32
+			    " backends are up, which is less than "
+			    "floor = %" PRIu32 " percent: all are used",
+			    g->name, up, g->n, g->conf->floor);
 	} else if (!g->panic && panicked) {
-		log_info("%s: enough backends are up; the others are left out again", g->name);
+		log_limited(&g->panic_said, LOG_LEVEL_INFO,
+			    "%s: enough backends are up; the others are left out again", g->name);
 	}
 }
 

@@ -2,8 +2,11 @@
 #include "l4/probe.h"
 
 #include <errno.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -93,6 +96,19 @@ static int attach_one(struct place *at, int egress, int prog)
 	return link >= 0 ? 0 : clsact_attach(at->ifindex, egress, prog);
 }
 
+/* The gate's tunnels and MAC addresses are Ethernet's. */
+static bool is_ethernet(int ifindex)
+{
+	struct ifreq r = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool yes = fd >= 0 && if_indextoname((unsigned)ifindex, r.ifr_name) &&
+		   ioctl(fd, SIOCGIFHWADDR, &r) == 0 && r.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+
+	if (fd >= 0)
+		close(fd);
+	return yes;
+}
+
 static int place_make(struct probe *p, int ifindex, struct err *e)
 {
 	struct place *at = &p->places[p->n_places];
@@ -103,6 +119,8 @@ static int place_make(struct probe *p, int ifindex, struct err *e)
 			return 0;
 	if (p->n_places == PLACES)
 		return err_set(e, E2BIG, "more than %d interfaces lead to backends", PLACES);
+	if (!is_ethernet(ifindex))
+		return err_set(e, EAFNOSUPPORT, "the way to them is no Ethernet interface");
 	*at = (struct place){.ifindex = ifindex, .links = {-1, -1}};
 	rc = attach_one(at, 0, bpf_program__fd(p->skel->progs.probe_in));
 	rc = rc ? rc : attach_one(at, 1, bpf_program__fd(p->skel->progs.probe_out));
