@@ -63,11 +63,20 @@ static cfg_opt_t limit_opts[] = {
 	ONE("packets"),        ONE("connections"),    ONE("burst"),
 	ONE("source_prefix4"), ONE("source_prefix6"), CFG_END(),
 };
+static cfg_opt_t retry_opts[] = {
+	ONE("attempts"), ONE("budget"), MANY("on"), ONE("hedge_after"), CFG_END(),
+};
+static cfg_opt_t outlier_opts[] = {
+	ONE("consecutive"), ONE("interval"), ONE("latency"), ONE("time"),
+	ONE("most_time"),   ONE("share"),    CFG_END(),
+};
 /* A named pool has these, and an l7 service for its own one. */
 #define POOL_OPTS                                                                                  \
 	ONE("balance"), ONE("hash_by"), ONE("slow_start"), ONE("queue"), ONE("queue_timeout"),     \
 		ONE("retry_after"), ONE("connect_timeout"), ONE("response_timeout"),               \
 		ONE("upstream_idle_timeout"), ONE("upstream_idle_max"),                            \
+		CFG_SEC("retry", retry_opts, CFGF_NODEFAULT),                                      \
+		CFG_SEC("outlier", outlier_opts, CFGF_NODEFAULT),                                  \
 		CFG_SEC("health", health_opts, CFGF_NODEFAULT),                                    \
 		CFG_SEC("backend", backend_opts, CFGF_MULTI)
 cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};

@@ -5,7 +5,10 @@
  */
 #include <string.h>
 
+#include "base/units.h"
 #include "conf/read.h"
+
+#define HEDGE_MOST_MS 60000
 
 /* A name of a header field or a cookie (RFC 9110 section 5.6.2). */
 static bool is_token(const char *text)
@@ -46,6 +49,73 @@ static void hash_by_read(struct reading *r, const struct value *v, struct conf_p
 		 v->text);
 }
 
+static uint32_t retry_on_read(struct reading *r, cfg_t *sec)
+{
+	static const struct {
+		const char *word;
+		uint32_t bit;
+	} rows[] = {
+		{"connect", CONF_RETRY_CONNECT}, {"closed", CONF_RETRY_CLOSED},
+		{"timeout", CONF_RETRY_TIMEOUT}, {"429", CONF_RETRY_429},
+		{"500", CONF_RETRY_500},         {"502", CONF_RETRY_502},
+		{"503", CONF_RETRY_503},         {"504", CONF_RETRY_504},
+		{"5xx", CONF_RETRY_5XX},
+	};
+	const unsigned n_rows = sizeof(rows) / sizeof(rows[0]);
+	uint32_t on = 0;
+
+	if (!sec || cfg_size(sec, "on") == 0)
+		return CONF_RETRY_CONNECT | CONF_RETRY_CLOSED;
+	for (unsigned i = 0; i < cfg_size(sec, "on"); i++) {
+		struct value *v = value_at(sec, "on", i);
+		unsigned k = 0;
+
+		while (k < n_rows && strcmp(v->text, rows[k].word) != 0)
+			k++;
+		if (k < n_rows)
+			on |= rows[k].bit;
+		else
+			complain(r, v->line,
+				 "on: \"%s\" is not known; write connect, closed, timeout, 429, "
+				 "500, "
+				 "502, 503, 504 or 5xx",
+				 v->text);
+	}
+	return on;
+}
+
+/* off, p95 or a duration. */
+static uint32_t hedge_read(struct reading *r, const struct value *v)
+{
+	uint64_t ms;
+
+	if (!v || strcmp(v->text, "off") == 0)
+		return 0;
+	if (strcmp(v->text, "p95") == 0)
+		return CONF_HEDGE_P95;
+	if (units_parse_ms(&ms, v->text) && ms > 0 && ms <= HEDGE_MOST_MS)
+		return (uint32_t)ms;
+	complain(r, v->line, "hedge_after: \"%s\" is not known; write off, p95, or 1ms to 1m",
+		 v->text);
+	return 0;
+}
+
+static cfg_t *section_of(cfg_t *sec, const char *name)
+{
+	return cfg_size(sec, name) ? cfg_getsec(sec, name) : NULL;
+}
+
+static void resilience_read(struct reading *r, cfg_t *sec, struct conf_pool *p)
+{
+	cfg_t *retry = section_of(sec, "retry"), *outlier = section_of(sec, "outlier");
+
+	settings_read(r, "retry", retry, 0, &p->retry);
+	p->retry.on = retry_on_read(r, retry);
+	p->retry.hedge_ms = hedge_read(r, retry ? value_of(retry, "hedge_after") : NULL);
+	settings_read(r, "outlier", outlier, 0, &p->outlier);
+	p->outlier.on = outlier != NULL;
+}
+
 static void pool_settings(struct reading *r, cfg_t *sec, struct conf_pool *p)
 {
 #define WORD(name) #name,
@@ -56,6 +126,7 @@ static void pool_settings(struct reading *r, cfg_t *sec, struct conf_pool *p)
 	p->balance =
 		choice_word(r, value_of(sec, "balance"), balances, CONF_BALANCE_COUNT, "balance");
 	hash_by_read(r, value_of(sec, "hash_by"), p);
+	resilience_read(r, sec, p);
 }
 
 static const struct conf_pool *pool_read(struct reading *r, cfg_t *sec,

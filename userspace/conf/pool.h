@@ -63,6 +63,37 @@ enum conf_balance {
 /* What of a request the balance hash goes by. */
 enum conf_hash_by { CONF_HASH_ADDRESS, CONF_HASH_URI, CONF_HASH_HEADER, CONF_HASH_COOKIE };
 
+/* What a request is sent to another backend for: bits. */
+enum conf_retry_on {
+	CONF_RETRY_CONNECT = 1, /* no connection */
+	CONF_RETRY_CLOSED = 2,  /* it ended before there was a response */
+	CONF_RETRY_TIMEOUT = 4, /* no response in time */
+	CONF_RETRY_429 = 8,     /* and statuses */
+	CONF_RETRY_500 = 16,
+	CONF_RETRY_502 = 32,
+	CONF_RETRY_503 = 64,
+	CONF_RETRY_504 = 128,
+	CONF_RETRY_5XX = 256,
+};
+
+#define CONF_HEDGE_P95 UINT32_MAX
+
+struct conf_retry {
+	uint32_t attempts; /* backends asked beyond the first: 3 */
+	uint32_t budget;   /* percent of the requests */
+	uint32_t on;       /* enum conf_retry_on; connect and closed */
+	uint32_t hedge_ms; /* 0 = never; CONF_HEDGE_P95 = what 95 of 100 are faster than */
+};
+
+struct conf_outlier {
+	bool on;
+	uint32_t consecutive;      /* failures in a row: 5; 0 = any number */
+	uint32_t interval_ms;      /* rates are compared each: 10s */
+	uint32_t latency;          /* so many times that of the others: 3; 0 = any */
+	uint32_t time_ms, most_ms; /* of an ejection, growing: 30s, 5m */
+	uint32_t share;            /* percent of the backends that may be put aside: 50 */
+};
+
 struct conf_pool {
 	const char *name; /* unique among those that have names; else its service's */
 	uint32_t index;   /* position in conf.pools */
@@ -75,6 +106,9 @@ struct conf_pool {
 	enum conf_hash_by hash_by;
 	const char *hash_name;  /* of the header or cookie, or NULL */
 	uint32_t slow_start_ms; /* in so long a backend that comes back has its whole share; 0 */
+
+	struct conf_retry retry;
+	struct conf_outlier outlier;
 
 	uint32_t queue;          /* requests of a thread that wait for a backend: 0 = none */
 	uint32_t queue_ms;       /* for so long: 1s */

@@ -23,6 +23,8 @@
 #define L4(name, kind, ...)       ROW("service", name, kind, SLUICE_L4, struct conf_service, __VA_ARGS__)
 #define LIMIT(name, kind, ...)    ROW("limit", name, kind, 0, struct conf_limit, __VA_ARGS__)
 #define POOL(name, kind, ...)     ROW("pool", name, kind, 0, struct conf_pool, __VA_ARGS__)
+#define RETRY(name, kind, ...)    ROW("retry", name, kind, 0, struct conf_retry, __VA_ARGS__)
+#define OUTLIER(name, kind, ...)  ROW("outlier", name, kind, 0, struct conf_outlier, __VA_ARGS__)
 #define HEALTH(name, kind, ...)   ROW("health", name, kind, 0, struct conf_health, __VA_ARGS__)
 #define L7(name, kind, ...)       ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
 #define TLS(name, kind, ...)      ROW("tls", name, kind, 0, struct conf_tls, __VA_ARGS__)
@@ -65,6 +67,14 @@ const struct setting settings[] = {
 	L7("min_rate", BYTES, min_rate, 100, 0, 1U << 30),
 	L7("max_body", BYTES, max_body, 1ULL << 30, 0, 1ULL << 50),
 
+	RETRY("attempts", COUNT, attempts, 3, 0, 7),
+	RETRY("budget", COUNT, budget, 20, 0, 100),
+	OUTLIER("consecutive", COUNT, consecutive, 5, 0, 1000),
+	OUTLIER("interval", MS, interval_ms, 10000, 100, HOUR),
+	OUTLIER("latency", COUNT, latency, 3, 0, 1000),
+	OUTLIER("time", MS, time_ms, 30000, 100, HOUR),
+	OUTLIER("most_time", MS, most_ms, 300000, 100, 24 * HOUR),
+	OUTLIER("share", COUNT, share, 50, 0, 100),
 	POOL("slow_start", MS, slow_start_ms, 0, 0, HOUR),
 	POOL("queue", COUNT, queue, 0, 0, 100000),
 	POOL("queue_timeout", MS, queue_ms, 1000, 1, HOUR),

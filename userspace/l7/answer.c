@@ -21,6 +21,7 @@ enum go answer_own(struct client *c, unsigned status, bool keep, struct span fie
 	size_t n;
 
 	pool_leave(&c->waiter);
+	hedge_end(c);
 	if (c->upstream)
 		upstream_close(c->upstream);
 	c->upstream = NULL;

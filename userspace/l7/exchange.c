@@ -1,173 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns: a request's way to a backend and the response's way back. Promises: another backend
- * is asked only as long as nothing was sent to this one, or once more when the request may
- * be repeated (RFC 9110 section 9.2.2) and nothing came back; a connection is used again
- * only when both messages on it ended where they should.
+ * Owns: a request's way to the backend that is chosen (connect.c), and the response's way back.
+ * Promises: a connection is used again only when both messages on it ended where they should.
  */
 #include "l7/request.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stddef.h>
 
-#include "base/log.h"
 #include "l7/forward_head.h"
 
 #define EXPECT_MS 1000 /* for a backend to say 100 (Continue); then the proxy says it */
 
-/* ---- CONNECT -------------------------------------------------------------------------- */
-
-/* The backend is left; the head that it has not got is kept for another. */
-static void leave(struct client *c)
-{
-	struct upstream *u = c->upstream;
-
-	if (c->head.data == NULL) {
-		c->head = u->link.out;
-		c->head.start = 0;
-		u->link.out = (struct buf){0};
-	}
-	upstream_close(u);
-	c->upstream = NULL;
-	c->fresh = true;
-}
-
-/* It could not be reached. */
-static enum go unreachable(struct client *c, enum access_reason reason)
-{
-	static struct log_rate rate;
-	char text[ENDPOINT_TEXT];
-
-	log_limited(&rate, LOG_LEVEL_WARN,
-		    "backend not reached service=%s backend=%s address=%s: %s", c->service->name,
-		    c->backend->conf->name, endpoint_format(&c->backend->endpoint, text),
-		    reason == ACCESS_connect_timeout ? "no answer in time" : strerror(errno));
-	pool_rest(c->backend);
-	c->reason = reason;
-	if (c->upstream)
-		leave(c);
-	c->step = STEP_CONNECT;
-	return GO;
-}
-
-static enum go none_left(struct client *c)
-{
-	if (c->n_tried == 0)
-		return answer_fail(c, 503, ACCESS_no_backend);
-	if (c->reason == ACCESS_connect_timeout)
-		return answer_fail(c, 504, ACCESS_connect_timeout);
-	if (c->reason == ACCESS_backend_gone)
-		return answer_fail(c, 502, ACCESS_backend_gone);
-	return answer_fail(c, 502, ACCESS_no_backend);
-}
-
-static bool own_limit(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
-}
-
-/* All backends that could be asked are at their limits: into the queue, or away. */
-static enum go queue_up(struct client *c, struct pool *p)
-{
-	struct thread *t = thread_of(c);
-
-	if (c->waiter.pool)
-		return WAIT;
-	if (!pool_wait(p, &c->waiter))
-		return answer_busy(c, ACCESS_queue_full);
-	wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->queue_ms);
-	/* Another thread may have freed a connection before it could know of this one. */
-	return pool_is_behind(p, &c->waiter) ? WAIT : GO;
-}
-
-/* The next backend, with a connection, if there is one: else says what to do. */
-static enum go choose(struct client *c)
-{
-	struct thread *t = thread_of(c);
-	struct pool *p = &c->owner->upstreams.pools[c->pool->index];
-	struct pool_ask ask = {.tried = c->tried, .n_tried = c->n_tried, .key = c->key};
-	struct backend *b = NULL;
-	int error;
-
-	if (pool_is_behind(p, &c->waiter))
-		return queue_up(c, p);
-	if (c->n_tried < REQUEST_TRIES)
-		b = pool_choose(p, &ask);
-	if (!b)
-		return ask.busy ? queue_up(c, p) : none_left(c);
-	c->upstream = upstream_get(b, c, c->fresh);
-	error = errno;
-	if (!c->upstream && error == EBUSY)
-		return queue_up(c, p);
-	pool_leave(&c->waiter);
-	c->tried[c->n_tried++] = c->backend = b;
-	c->connect_ms = t->now_ms;
-	if (c->upstream) {
-		wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->connect_ms);
-		return GO;
-	}
-	if (own_limit(error))
-		return answer_fail(c, 503, ACCESS_no_memory);
-	errno = error;
-	return unreachable(c, ACCESS_no_backend);
-}
-
-enum go exchange_connect(struct client *c)
-{
-	struct upstream *u;
-	enum go go;
-
-	if (!c->upstream) {
-		go = choose(c);
-		if (!c->upstream)
-			return go;
-	}
-	u = c->upstream;
-	if (!u->link.writable)
-		return WAIT;
-	u->link.out = c->head;
-	c->head = (struct buf){0};
-	c->scanned = 0;
-	c->step = STEP_EXCHANGE;
-	return GO;
-}
-
 /* ---- EXCHANGE: the request ------------------------------------------------------------ */
-
-/* Not a byte of the request could be sent: a connection that was not accepted, or that the
- * backend closed while it was pooled. */
-static enum go not_begun(struct client *c)
-{
-	struct upstream *u = c->upstream;
-
-	errno = u->link.error;
-	if (!u->reused)
-		return unreachable(c, ACCESS_no_backend);
-	c->n_tried--;
-	leave(c);
-	c->step = STEP_CONNECT;
-	return GO;
-}
-
-/* What is to be done when the connection failed before there was a response. */
-static enum go lost(struct client *c)
-{
-	struct upstream *u = c->upstream;
-
-	if (c->replay && c->retries == 0 && c->n_interim == 0 && buf_len(&u->link.in) == 0) {
-		c->retries++;
-		c->reason = ACCESS_backend_gone;
-		/* A pooled connection says little about its backend: it may be asked again. */
-		if (u->reused)
-			c->n_tried--;
-		leave(c);
-		c->up_done = false;
-		c->step = STEP_CONNECT;
-		return GO;
-	}
-	return answer_fail(c, 502, ACCESS_backend_gone);
-}
 
 /* Sends of the request what can be sent. GO: the response may be looked at. */
 static enum go send_request(struct client *c)
@@ -188,6 +32,8 @@ static enum go send_request(struct client *c)
 		c->up_done = true;
 		if (!c->answering)
 			wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->response_ms);
+		if (!c->answering && c->replay)
+			pool_hedge(c->backend->pool, &c->hedge);
 		return GO;
 	case RELAY_WAIT:
 		return GO;
@@ -255,6 +101,7 @@ static enum go interim(struct client *c, uint32_t len)
 {
 	struct forward_facts facts = {.body = HTTP1_BODY_NONE};
 
+	hedge_end(c);
 	if (thread_of(c)->head.status == 101)
 		return switched(c, len);
 	if (++c->n_interim > REQUEST_INTERIM)
@@ -303,6 +150,9 @@ static enum go final(struct client *c, uint32_t len)
 	struct forward_facts facts = {.body = h->body, .content_length = h->content_length};
 
 	pool_answered(c->backend, c->upstream->asked_us, h->status);
+	hedge_end(c);
+	if (connect_again_for(c, h->status))
+		return GO;
 	c->answering = true;
 	c->expects = false;
 	c->answer_at = c->link.sent + buf_len(&c->link.out);
@@ -358,10 +208,12 @@ static enum go read_head(struct client *c)
 			return interim(c, (uint32_t)n);
 		if (n > 0)
 			return final(c, (uint32_t)n);
-		if (n < 0)
+		if (n < 0) {
+			pool_failed(c->backend);
 			return answer_fail(c, 502, ACCESS_backend_bad);
+		}
 		if (l->eof || l->failed)
-			return lost(c);
+			return connect_lost(c);
 		if (!l->readable && !l->unsure) {
 			if (buf_len(&l->in) == 0)
 				buf_release(&t->pool, &l->in);
@@ -384,7 +236,7 @@ enum go exchange_send(struct client *c)
 	if (go == END || c->step != STEP_EXCHANGE)
 		return go;
 	if (u->link.broken && u->link.sent == 0)
-		return not_begun(c);
+		return connect_not_begun(c);
 	if (u->connecting)
 		return WAIT;
 	next = read_head(c);
@@ -473,7 +325,7 @@ enum go exchange_timeout(struct client *c)
 		return answer_busy(c, ACCESS_queue_timeout);
 	}
 	if (!u || c->step == STEP_CONNECT || u->connecting)
-		return unreachable(c, ACCESS_connect_timeout);
+		return connect_failed(c, ACCESS_connect_timeout);
 	if (c->expects)
 		return encourage(c);
 	if (c->step == STEP_RESPOND && c->link.writable && buf_len(&c->link.out) == 0)
@@ -482,17 +334,15 @@ enum go exchange_timeout(struct client *c)
 		return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
 	if (!c->up_done && u->link.writable)
 		return answer_fail(c, 408, ACCESS_client_timeout);
-	return answer_fail(c, 504, ACCESS_response_timeout);
+	return connect_late(c);
 }
 
 void exchange_ready(struct upstream *u)
 {
-	request_drive(u->user);
-}
+	struct client *c = u->user;
 
-void exchange_serve(struct waiter *w)
-{
-	struct client *c = (struct client *)((char *)w - offsetof(struct client, waiter));
-
-	event_active(&c->link.event, EV_TIMEOUT, 0);
+	if (u == c->rival)
+		hedge_ready(c);
+	else
+		request_drive(c);
 }

@@ -2,10 +2,12 @@
 #include "l7/pool.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "l7/upstream.h"
 
 #define RAMP_LEAST 10 /* percent of its weight that a backend has when it comes back */
@@ -54,7 +56,7 @@ static int place(struct pool *p)
 }
 
 int pool_init(struct pool *p, const struct conf_pool *conf, struct upstreams *owner,
-	      void (*serve)(struct waiter *))
+	      const struct upstream_calls *calls)
 {
 	unsigned first = 0, behind, rc;
 
@@ -62,8 +64,12 @@ int pool_init(struct pool *p, const struct conf_pool *conf, struct upstreams *ow
 			   .owner = owner,
 			   .thread = owner->thread,
 			   .n = conf->n_backends,
-			   .serve = serve};
+			   .calls = calls};
 	TAILQ_INIT(&p->waiters);
+	TAILQ_INIT(&p->hedges);
+	p->interval_ms = p->thread->now_ms + conf->outlier.interval_ms;
+	if (event_assign(&p->hedge_timer, p->thread->base, -1, 0, pool_on_hedge, p) != 0)
+		return -ENOMEM;
 	for (unsigned i = 0; i < conf->n_backends; i++)
 		p->n_primaries += !conf->backends[i].backup;
 	behind = p->n_primaries;
@@ -80,11 +86,58 @@ int pool_init(struct pool *p, const struct conf_pool *conf, struct upstreams *ow
 
 void pool_fini(struct pool *p)
 {
+	if (p->thread)
+		event_del(&p->hedge_timer);
 	balance_fini(&p->primaries);
 	balance_fini(&p->backups);
 	free(p->backends);
 	p->backends = NULL;
 	p->n = 0;
+}
+
+/* ---- who stands out -------------------------------------------------------------------- */
+
+/* Puts it aside, if the pool has enough others. */
+static void eject(struct backend *b)
+{
+	static struct log_rate aside_rate;
+	const struct conf_outlier *conf = &b->pool->conf->outlier;
+	uint64_t now = b->pool->thread->now_ms;
+	unsigned aside = 1, all = 0;
+
+	for (unsigned i = 0; i < b->pool->n; i++) {
+		const struct backend *other = &b->pool->backends[i];
+
+		all += other->conf->weight > 0;
+		aside += other != b && other->outlier.until_ms > now;
+	}
+	if (b->outlier.until_ms > now || aside * 100 > conf->share * all)
+		return;
+	outlier_eject(&b->outlier, conf, now);
+	b->counts.ejected++;
+	b->pool->stale = true;
+	log_limited(&aside_rate, LOG_LEVEL_WARN,
+		    "backend stands out pool=%s backend=%s: put aside for %" PRIu64 " ms",
+		    b->pool->conf->name, b->conf->name, b->outlier.until_ms - now);
+}
+
+static void note(struct backend *b, bool failed, uint64_t latency_us)
+{
+	if (outlier_note(&b->outlier, &b->pool->conf->outlier, failed, latency_us))
+		eject(b);
+}
+
+static void interval_end(struct pool *p)
+{
+	struct outlier_norm norm;
+
+	outlier_norm(&norm, &p->backends->outlier, p->n, sizeof(*p->backends), &p->conf->outlier);
+	for (unsigned i = 0; i < p->n; i++) {
+		if (outlier_stands_out(&p->backends[i].outlier, &norm))
+			eject(&p->backends[i]);
+		outlier_begin(&p->backends[i].outlier, p->thread->now_ms);
+	}
+	p->interval_ms = p->thread->now_ms + p->conf->outlier.interval_ms;
 }
 
 /* ---- what each may take now ----------------------------------------------------------- */
@@ -108,7 +161,7 @@ static bool renew(struct backend *b)
 {
 	uint64_t now = b->pool->thread->now_ms;
 	struct balance_member *m = &b->balance->members[b->index];
-	bool up = b->rest_ms <= now && checked_up(b);
+	bool up = b->rest_ms <= now && b->outlier.until_ms <= now && checked_up(b);
 	uint32_t share;
 
 	if (up && !b->up)
@@ -129,6 +182,8 @@ static void pool_renew(struct pool *p)
 		return;
 	p->stale = false;
 	p->renewed_ms = p->thread->now_ms;
+	if (p->conf->outlier.on && p->renewed_ms >= p->interval_ms && p->n)
+		interval_end(p);
 	for (unsigned i = 0; i < p->n_primaries; i++)
 		primaries |= renew(&p->backends[i]);
 	for (unsigned i = p->n_primaries; i < p->n; i++)
@@ -225,11 +280,18 @@ void pool_release(struct backend *b, bool connecting)
 		wake_another(b->pool);
 }
 
+void pool_failed(struct backend *b)
+{
+	b->counts.failures++;
+	note(b, true, 0);
+}
+
 uint64_t pool_clock(const struct pool *p)
 {
 	struct timespec now;
 
-	if (p->conf->balance != CONF_BALANCE_p2c)
+	if (p->conf->balance != CONF_BALANCE_p2c && !p->conf->outlier.on &&
+	    !p->conf->retry.hedge_ms)
 		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
@@ -240,8 +302,10 @@ void pool_answered(struct backend *b, uint64_t asked_us, unsigned status)
 	uint64_t now_us = asked_us ? pool_clock(b->pool) : 0;
 
 	b->counts.failures += status >= 500;
+	note(b, status >= 500, now_us - asked_us);
 	if (!asked_us)
 		return;
+	latency_add(&b->pool->latency, now_us - asked_us);
 	balance_latency(&b->balance->members[b->index], (float)(now_us - asked_us),
 			(float)(now_us - b->answered_us) / 1e6F);
 	b->answered_us = now_us;
@@ -251,6 +315,7 @@ void pool_rest(struct backend *b)
 {
 	b->rest_ms = b->pool->thread->now_ms + POOL_REST_MS;
 	b->pool->stale = true;
+	pool_failed(b);
 }
 
 /* ---- the next one --------------------------------------------------------------------- */
@@ -289,6 +354,11 @@ static struct backend *choose_of(struct balance *b, struct backend *backends, st
 	return i < 0 ? NULL : &backends[i];
 }
 
+static uint64_t back_ms(const struct backend *b)
+{
+	return b->rest_ms > b->outlier.until_ms ? b->rest_ms : b->outlier.until_ms;
+}
+
 /* The one whose rest is over first. */
 static struct backend *choose_resting(struct pool *p, struct pool_ask *ask)
 {
@@ -297,7 +367,7 @@ static struct backend *choose_resting(struct pool *p, struct pool_ask *ask)
 	for (unsigned i = 0; i < p->n; i++) {
 		struct backend *b = &p->backends[i];
 
-		if (!b->up && b->conf->weight && (!best || b->rest_ms < best->rest_ms) &&
+		if (!b->up && b->conf->weight && (!best || back_ms(b) < back_ms(best)) &&
 		    suits(ask, b))
 			best = b;
 	}
@@ -375,5 +445,5 @@ void pool_serve(struct pool *p)
 	struct waiter *first = TAILQ_FIRST(&p->waiters);
 
 	if (first)
-		p->serve(first);
+		p->calls->serve(first);
 }

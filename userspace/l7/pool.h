@@ -14,10 +14,15 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include <event2/event_struct.h>
+
 #include "l7/balance.h"
+#include "l7/latency.h"
+#include "l7/outlier.h"
 #include "l7/thread.h"
 
 #define POOL_REST_MS  5000 /* a backend that refused a connection is the last choice for so long */
+#define POOL_RETRIES  10   /* tries beyond the first that are to be had in any second */
 #define POOL_RENEW_MS 250  /* for so long after a change of its health a choice may not know */
 
 /* What all threads of a worker count together. */
@@ -30,8 +35,12 @@ struct pool_shared {
 	const int *wake_fds;       /* an eventfd of each thread */
 };
 
+struct upstreams;
+struct upstream_calls;
+
 struct backend_counts {
 	uint64_t requests, failures; /* failures: not reached, gone, no answer in time, 5xx */
+	uint64_t ejected;            /* times that it was put aside */
 };
 
 struct backend {
@@ -42,7 +51,8 @@ struct backend {
 	struct endpoint endpoint;
 	TAILQ_HEAD(, upstream) pooled;
 	uint32_t n_pooled;
-	uint64_t rest_ms;     /* thread time until which it rests; 0 = it does not */
+	uint64_t rest_ms; /* thread time until which it rests; 0 = it does not */
+	struct outlier outlier;
 	uint64_t answered_us; /* when it was last measured */
 	uint64_t up_ms;       /* thread time since when it is up again; 0 = it always was */
 	bool up;
@@ -55,12 +65,19 @@ struct waiter {
 	struct pool *pool;
 };
 
+/* A request that is sent to another backend too, if there is no answer; zeroed = none. */
+struct hedge {
+	TAILQ_ENTRY(hedge) entry;
+	struct pool *pool;
+	uint64_t due_us;
+};
+
 struct pool_counts {
 	uint64_t requests;
 	uint64_t queued, queue_full, queue_timeout;
+	uint64_t retries, retries_refused; /* refused: beyond the budget */
+	uint64_t hedges, hedges_won;
 };
-
-struct upstreams;
 
 struct pool {
 	const struct conf_pool *conf;
@@ -73,13 +90,19 @@ struct pool {
 	bool stale; /* something changed that renewing will see */
 	TAILQ_HEAD(, waiter) waiters;
 	uint32_t n_waiting;
-	void (*serve)(struct waiter *w); /* its turn has come: it chooses again, but not at once */
+	const struct upstream_calls *calls;
+	uint64_t interval_ms; /* of outliers: thread time when it ends */
+	uint32_t tokens;      /* of the budget: thousandths of a retry */
+	uint64_t tokens_ms;   /* thread time of the last floor */
+	struct latency latency;
+	TAILQ_HEAD(, hedge) hedges; /* the one that is due next first */
+	struct event hedge_timer;
 	struct pool_counts counts;
 };
 
 /* 0 or -ENOMEM; pool_fini either way. */
 int pool_init(struct pool *p, const struct conf_pool *conf, struct upstreams *owner,
-	      void (*serve)(struct waiter *));
+	      const struct upstream_calls *calls);
 void pool_fini(struct pool *p);
 
 /* Who asks. */
@@ -104,6 +127,17 @@ void pool_release(struct backend *b, bool connecting);
 uint64_t pool_clock(const struct pool *p);
 /* The head of a response is there. */
 void pool_answered(struct backend *b, uint64_t asked_us, unsigned status);
+/* There is none, and will be none. */
+void pool_failed(struct backend *b);
+
+/* A request that will ask it begins. */
+void pool_begin(struct pool *p);
+/* Another try is within the budget, which has it less then. */
+bool pool_may_retry(struct pool *p);
+/* The request was sent: it is hedged when its time comes. */
+void pool_hedge(struct pool *p, struct hedge *h);
+void pool_hedge_stop(struct hedge *h); /* fine for one that was not begun */
+void pool_on_hedge(evutil_socket_t fd, short what, void *pool); /* of the timer */
 
 /* The backend could not be reached: others are asked first for a while. */
 void pool_rest(struct backend *b);
@@ -114,7 +148,7 @@ bool pool_wait(struct pool *p, struct waiter *w);
 void pool_leave(struct waiter *w);
 /* It waits, and others are before it. */
 bool pool_is_behind(const struct pool *p, const struct waiter *w);
-/* Backends may take requests again: the first in the queue tries. */
+/* Backends may take requests again: the first in the queue tries, but not at once. */
 void pool_serve(struct pool *p);
 
 #endif

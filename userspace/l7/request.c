@@ -59,6 +59,7 @@ void request_clear(struct client *c)
 	struct buf_pool *pool = &thread_of(c)->pool;
 
 	pool_leave(&c->waiter);
+	hedge_end(c);
 	if (c->upstream)
 		upstream_close(c->upstream);
 	encoder_put(&thread_of(c)->encoders, c->down.encoder);
@@ -100,7 +101,7 @@ enum go request_abort(struct client *c, enum access_reason reason)
 
 static enum go (*const steps[STEP_COUNT])(struct client *) = {
 	[STEP_HANDSHAKE] = handshake_step, [STEP_HEAD] = head_step,
-	[STEP_CONNECT] = exchange_connect, [STEP_EXCHANGE] = exchange_send,
+	[STEP_CONNECT] = connect_step,     [STEP_EXCHANGE] = exchange_send,
 	[STEP_RESPOND] = exchange_respond, [STEP_TUNNEL] = tunnel_step,
 	[STEP_FLUSH] = answer_flush,       [STEP_LINGER] = answer_linger,
 };
@@ -216,8 +217,8 @@ static void on_timer(struct timer *timer)
 
 int requests_init(struct requests *rs, struct thread *thread)
 {
-	static const struct upstream_calls calls = {.ready = exchange_ready,
-						    .serve = exchange_serve};
+	static const struct upstream_calls calls = {
+		.ready = exchange_ready, .serve = connect_serve, .hedge = hedge_start};
 
 	rs->thread = thread;
 	TAILQ_INIT(&rs->busy);

@@ -20,7 +20,7 @@
 #include "l7/relay.h"
 #include "l7/upstream.h"
 
-#define REQUEST_TRIES    4  /* backends asked for one request */
+#define REQUEST_TRIES    8  /* backends asked for one request; attempts are fewer */
 #define REQUEST_INTERIM  16 /* 1xx answers to one request; more are the backend's mistake */
 #define REQUEST_UPGRADE  SPAN("websocket") /* the one protocol that is switched to */
 #define REQUEST_SPARE_MS 200               /* a new connection's first request may be on its way */
@@ -81,7 +81,11 @@ struct client {
 	uint8_t retries, n_tried, n_interim;
 	const struct conf_pool *pool;
 	struct waiter waiter; /* in the pool's queue */
-	uint64_t key;         /* for balance = hash */
+	struct hedge hedge;
+	struct upstream *rival; /* is asked too, see hedge.c */
+	bool again;             /* was sent already, and failed */
+	bool paid;              /* for the next try beyond the first */
+	uint64_t key;           /* for balance = hash */
 	struct backend *tried[REQUEST_TRIES];
 	struct upstream *upstream;
 	struct relay up, down;
@@ -157,15 +161,39 @@ enum go head_wait(struct client *c);
 /* Notes for the access log what the request says; h NULL: it could not be parsed. */
 void head_note(struct client *c, const struct http1_head *h);
 
+/* connect.c */
+enum go connect_step(struct client *c);
+/* It is its turn in the queue. */
+void connect_serve(struct waiter *w);
+/* There is no connection; errno says why, unless it was the time. */
+enum go connect_failed(struct client *c, enum access_reason reason);
+/* Not a byte of the request could be sent: a connection that was not accepted, or that the
+ * backend closed while it was pooled. */
+enum go connect_not_begun(struct client *c);
+/* It ended before there was a response; the response did not come in time. */
+enum go connect_lost(struct client *c);
+enum go connect_late(struct client *c);
+/* A response of that status, of which nothing went to the client, is another backend's to
+ * answer: that one is asked. */
+bool connect_again_for(struct client *c, unsigned status);
+
+/* hedge.c */
+/* The time for an answer is over: another backend is asked too. */
+void hedge_start(struct hedge *h);
+/* Its connection has an event. */
+void hedge_ready(struct client *c);
+/* The first one has failed, and the second one has the whole request: it goes on alone. */
+bool hedge_promote(struct client *c);
+/* There is no second one any more; fine if there was none. */
+void hedge_end(struct client *c);
+
 /* exchange.c */
-enum go exchange_connect(struct client *c);
 enum go exchange_send(struct client *c);
 enum go exchange_respond(struct client *c);
 /* The time for one of these steps is over. */
 enum go exchange_timeout(struct client *c);
-/* A connection in use has an event; it is its turn in the queue. */
+/* A connection in use has an event. */
 void exchange_ready(struct upstream *u);
-void exchange_serve(struct waiter *w);
 
 /* tunnel.c: thread.head is the backend's answer, which is sent or in client.out. */
 enum go tunnel_begin(struct client *c);

@@ -23,7 +23,7 @@ int upstreams_init(struct upstreams *us, struct thread *thread, const struct ups
 	if (!us->pools)
 		return -ENOMEM;
 	for (unsigned i = 0; rc == 0 && i < conf->n_pools; i++)
-		rc = pool_init(&us->pools[i], &conf->pools[i], us, calls->serve);
+		rc = pool_init(&us->pools[i], &conf->pools[i], us, calls);
 	return rc;
 }
 

@@ -32,7 +32,8 @@ struct upstreams {
 /* What connections and queues tell their user. */
 struct upstream_calls {
 	void (*ready)(struct upstream *u);
-	void (*serve)(struct waiter *w);
+	void (*serve)(struct waiter *w); /* it is its turn in the queue */
+	void (*hedge)(struct hedge *h);  /* the time for an answer is over */
 };
 
 /* 0 or -ENOMEM; upstreams_fini either way. */

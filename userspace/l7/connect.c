@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: which backend a request goes to, and to which other one when that fails. Promises:
+ * another one is asked only as long as nothing was sent to this one, or when the request may be
+ * repeated (RFC 9110 section 9.2.2) and nothing of the answer went to the client; beyond the
+ * first try within the pool's attempts and budget. A pooled connection that was closed meanwhile
+ * is no failure of its backend, and does not count.
+ */
+#include "l7/request.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "base/log.h"
+
+static struct pool *pool_of(const struct client *c)
+{
+	return &c->owner->upstreams.pools[c->pool->index];
+}
+
+/* The backend is left; the head that it has not got is kept for another. */
+static void leave(struct client *c)
+{
+	struct upstream *u = c->upstream;
+
+	hedge_end(c);
+	if (c->head.data == NULL) {
+		c->head = u->link.out;
+		c->head.start = 0;
+		u->link.out = (struct buf){0};
+	}
+	upstream_close(u);
+	c->upstream = NULL;
+	c->up_done = false;
+	c->fresh = true;
+	c->step = STEP_CONNECT;
+}
+
+/* ---- the next one --------------------------------------------------------------------- */
+
+static enum go none_left(struct client *c)
+{
+	if (c->n_tried == 0)
+		return answer_fail(c, 503, ACCESS_no_backend);
+	if (c->reason == ACCESS_connect_timeout || c->reason == ACCESS_response_timeout)
+		return answer_fail(c, 504, c->reason);
+	if (c->reason == ACCESS_backend_gone)
+		return answer_fail(c, 502, ACCESS_backend_gone);
+	return answer_fail(c, 502, ACCESS_no_backend);
+}
+
+static bool own_limit(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+/* All backends that could be asked are at their limits: into the queue, or away. */
+static enum go queue_up(struct client *c, struct pool *p)
+{
+	struct thread *t = thread_of(c);
+
+	if (c->waiter.pool)
+		return WAIT;
+	if (!pool_wait(p, &c->waiter))
+		return answer_busy(c, ACCESS_queue_full);
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->queue_ms);
+	/* Another thread may have freed a connection before it could know of this one. */
+	return pool_is_behind(p, &c->waiter) ? WAIT : GO;
+}
+
+/* Another try is allowed, and paid for once. */
+static bool allowed(struct client *c, struct pool *p)
+{
+	if (c->n_tried == 0 || c->paid)
+		return true;
+	if (c->n_tried > c->pool->retry.attempts || !pool_may_retry(p))
+		return false;
+	c->paid = true;
+	return true;
+}
+
+static struct backend *pick(struct client *c, struct pool *p, bool *busy)
+{
+	struct pool_ask ask = {.tried = c->tried, .n_tried = c->n_tried, .key = c->key};
+	struct backend *b = pool_choose(p, &ask);
+
+	*busy = ask.busy;
+	return b;
+}
+
+/* The next backend, with a connection, if there is one: else says what to do. */
+static enum go choose(struct client *c)
+{
+	struct thread *t = thread_of(c);
+	struct pool *p = pool_of(c);
+	struct backend *b;
+	bool busy;
+	int error;
+
+	if (pool_is_behind(p, &c->waiter))
+		return queue_up(c, p);
+	if (!allowed(c, p))
+		return none_left(c);
+	b = pick(c, p, &busy);
+	if (!b)
+		return busy ? queue_up(c, p) : none_left(c);
+	c->upstream = upstream_get(b, c, c->fresh);
+	error = errno;
+	if (!c->upstream && error == EBUSY)
+		return queue_up(c, p);
+	pool_leave(&c->waiter);
+	if (c->n_tried == 0)
+		pool_begin(p);
+	c->paid = false;
+	c->tried[c->n_tried++] = c->backend = b;
+	c->connect_ms = t->now_ms;
+	if (c->upstream) {
+		c->retries += c->again;
+		c->again = false;
+		wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->connect_ms);
+		return GO;
+	}
+	if (own_limit(error))
+		return answer_fail(c, 503, ACCESS_no_memory);
+	errno = error;
+	return connect_failed(c, ACCESS_no_backend);
+}
+
+enum go connect_step(struct client *c)
+{
+	struct upstream *u;
+	enum go go;
+
+	if (!c->upstream) {
+		go = choose(c);
+		if (!c->upstream)
+			return go;
+	}
+	u = c->upstream;
+	if (!u->link.writable)
+		return WAIT;
+	u->link.out = c->head;
+	c->head = (struct buf){0};
+	c->scanned = 0;
+	c->step = STEP_EXCHANGE;
+	return GO;
+}
+
+void connect_serve(struct waiter *w)
+{
+	struct client *c = (struct client *)((char *)w - offsetof(struct client, waiter));
+
+	event_active(&c->link.event, EV_TIMEOUT, 0);
+}
+
+/* ---- what failed ---------------------------------------------------------------------- */
+
+enum go connect_failed(struct client *c, enum access_reason reason)
+{
+	static struct log_rate rate;
+	char text[ENDPOINT_TEXT];
+
+	log_limited(&rate, LOG_LEVEL_WARN,
+		    "backend not reached service=%s backend=%s address=%s: %s", c->service->name,
+		    c->backend->conf->name, endpoint_format(&c->backend->endpoint, text),
+		    reason == ACCESS_connect_timeout ? "no answer in time" : strerror(errno));
+	pool_rest(c->backend);
+	c->reason = reason;
+	if (c->upstream)
+		leave(c);
+	if (!(c->pool->retry.on & CONF_RETRY_CONNECT))
+		return none_left(c);
+	c->step = STEP_CONNECT;
+	return GO;
+}
+
+enum go connect_not_begun(struct client *c)
+{
+	struct upstream *u = c->upstream;
+
+	errno = u->link.error;
+	if (!u->reused)
+		return connect_failed(c, ACCESS_no_backend);
+	c->n_tried--;
+	leave(c);
+	return GO;
+}
+
+/* It may be sent once more: it has no effect that another one has not, and nobody has heard of
+ * an answer. */
+static bool repeatable(const struct client *c)
+{
+	return c->replay && c->n_interim == 0;
+}
+
+enum go connect_lost(struct client *c)
+{
+	struct upstream *u = c->upstream;
+	bool stale = u->reused && c->retries == 0;
+
+	if (!stale)
+		pool_failed(c->backend);
+	if (hedge_promote(c))
+		return GO;
+	if (!repeatable(c) || buf_len(&u->link.in) ||
+	    !(stale || c->pool->retry.on & CONF_RETRY_CLOSED))
+		return answer_fail(c, 502, ACCESS_backend_gone);
+	c->again = true;
+	c->reason = ACCESS_backend_gone;
+	/* A pooled connection says little about its backend: it may be asked again. */
+	if (u->reused)
+		c->n_tried--;
+	leave(c);
+	return GO;
+}
+
+/* There is another one to be asked; who it is may change until it is. */
+static bool elsewhere(struct client *c)
+{
+	struct pool *p = pool_of(c);
+	bool busy;
+
+	return repeatable(c) && !c->answering && c->n_tried <= c->pool->retry.attempts &&
+	       pick(c, p, &busy) && allowed(c, p);
+}
+
+enum go connect_late(struct client *c)
+{
+	pool_failed(c->backend);
+	if (hedge_promote(c))
+		return GO;
+	if (!(c->pool->retry.on & CONF_RETRY_TIMEOUT) || buf_len(&c->upstream->link.in) ||
+	    !elsewhere(c))
+		return answer_fail(c, 504, ACCESS_response_timeout);
+	c->again = true;
+	c->reason = ACCESS_response_timeout;
+	leave(c);
+	return GO;
+}
+
+static bool is_wanted(uint32_t on, unsigned status)
+{
+	switch (status) {
+	case 429:
+		return on & CONF_RETRY_429;
+	case 500:
+		return on & (CONF_RETRY_500 | CONF_RETRY_5XX);
+	case 502:
+		return on & (CONF_RETRY_502 | CONF_RETRY_5XX);
+	case 503:
+		return on & (CONF_RETRY_503 | CONF_RETRY_5XX);
+	case 504:
+		return on & (CONF_RETRY_504 | CONF_RETRY_5XX);
+	default:
+		return status >= 500 && on & CONF_RETRY_5XX;
+	}
+}
+
+bool connect_again_for(struct client *c, unsigned status)
+{
+	if (!is_wanted(c->pool->retry.on, status) || !elsewhere(c))
+		return false;
+	c->again = true;
+	leave(c);
+	return true;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns: the second try of a request whose answer is late, while the first one goes on. Promises:
+ * whichever answers first answers the client, and the other connection is closed; nothing of it
+ * outlives the request. Excludes: when, and whether that is within the budget (pool_retry.c).
+ */
+#include "l7/request.h"
+
+#include <stddef.h>
+
+void hedge_end(struct client *c)
+{
+	pool_hedge_stop(&c->hedge);
+	if (c->rival)
+		upstream_close(c->rival);
+	c->rival = NULL;
+}
+
+/* The rival takes the first one's place. */
+static void swap(struct client *c)
+{
+	struct thread *t = thread_of(c);
+
+	upstream_close(c->upstream);
+	c->upstream = c->rival;
+	c->backend = c->rival->backend;
+	c->rival = NULL;
+	c->scanned = 0;
+	c->connected_ms = t->now_ms;
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->response_ms);
+}
+
+bool hedge_promote(struct client *c)
+{
+	if (!c->rival || buf_len(&c->rival->link.out))
+		return false;
+	swap(c);
+	return true;
+}
+
+/* The head as the first backend got it. */
+static bool head_copy(struct client *c)
+{
+	const struct buf *from = &c->upstream->link.out;
+	struct buf *to = &c->rival->link.out;
+
+	if (!buf_reserve(&thread_of(c)->pool, to, from->end))
+		return false;
+	memcpy(to->data, from->data, from->end);
+	to->start = 0;
+	to->end = from->end;
+	return true;
+}
+
+void hedge_start(struct hedge *h)
+{
+	struct client *c = (struct client *)((char *)h - offsetof(struct client, hedge));
+	struct pool *p = c->backend->pool;
+	struct pool_ask ask = {.tried = c->tried, .n_tried = c->n_tried, .key = c->key};
+	struct backend *b;
+
+	if (c->step != STEP_EXCHANGE || !c->replay || c->n_interim ||
+	    buf_len(&c->upstream->link.in) || c->n_tried > c->pool->retry.attempts)
+		return;
+	b = pool_choose(p, &ask);
+	if (!b || !pool_may_retry(p))
+		return;
+	c->rival = upstream_get(b, c, false);
+	if (!c->rival)
+		return;
+	c->tried[c->n_tried++] = b;
+	p->counts.hedges++;
+	if (!head_copy(c))
+		hedge_end(c);
+	else if (c->rival->link.writable)
+		hedge_ready(c);
+}
+
+void hedge_ready(struct client *c)
+{
+	struct link *l = &c->rival->link;
+
+	if (buf_len(&l->out)) {
+		link_send(l, NULL, 0, true);
+		if (l->sent)
+			upstream_connected(c->rival);
+		if (l->broken && l->sent == 0 && !c->rival->reused)
+			pool_rest(c->rival->backend);
+	}
+	if (l->broken) {
+		hedge_end(c);
+		return;
+	}
+	if (!l->readable || c->rival->connecting)
+		return;
+	if (!buf_reserve(&thread_of(c)->pool, &l->in, BUF_SIZE))
+		return;
+	link_read(l);
+	if (buf_len(&l->in)) {
+		c->backend->pool->counts.hedges_won++;
+		swap(c);
+		request_drive(c);
+	} else if (l->eof || l->failed) {
+		hedge_end(c);
+	}
+}
