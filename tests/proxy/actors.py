@@ -256,8 +256,11 @@ class Origin:
         self.host, self.port = host, self.socket.getsockname()[1]
         self.conns, self.story, self.failed = [], story, None
         if story:
-            self.socket.settimeout(None)
-            threading.Thread(target=self.run, daemon=True).start()
+            self.start()
+
+    def start(self):
+        self.socket.settimeout(None)
+        threading.Thread(target=self.run, daemon=True).start()
 
     def address(self):
         return f'[{self.host}]:{self.port}' if ':' in self.host else f'{self.host}:{self.port}'

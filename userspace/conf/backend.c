@@ -4,8 +4,29 @@
  * pools. Excludes: rules between backends (check.c).
  */
 #include <string.h>
+#include <sys/un.h>
 
 #include "conf/read.h"
+
+#define UNIX "unix:"
+
+static void unix_read(struct reading *r, const struct value *v, const struct backends_of *of,
+		      struct conf_backend *b)
+{
+	const char *path = v->text + sizeof(UNIX) - 1;
+
+	if (of->kind == SLUICE_L4)
+		complain(r, v->line,
+			 "address: \"%s\" is a file; write the address of an l4 backend", v->text);
+	else if (path[0] != '/' || strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		complain(r, v->line,
+			 "address: \"%s\" is not the path of a socket; write \"unix:/PATH\", at "
+			 "most 107 bytes of it",
+			 v->text);
+	else
+		b->path = text_keep(r, path);
+	r->conf->has_unix |= b->path != NULL;
+}
 
 /* What cannot be an address stays zero, as "every address": check.c passes it over. */
 static void address_read(struct reading *r, const struct value *v, const struct backends_of *of,
@@ -87,7 +108,9 @@ static void backend_read(struct reading *r, cfg_t *sec, const struct backends_of
 	settings_read(r, "backend", sec, of->kind, b);
 	pins_read(r, sec, of->kind, b);
 	server_ids_read(r, sec, of->kind, b);
-	if (address)
+	if (address && strncmp(address->text, UNIX, sizeof(UNIX) - 1) == 0)
+		unix_read(r, address, of, b);
+	else if (address)
 		address_read(r, address, of, &b->endpoint);
 	else
 		complain(r, b->line, "backend \"%s\" has no address; write address = \"...\"",

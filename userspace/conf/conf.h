@@ -74,6 +74,9 @@ struct conf_service {
 	uint32_t syncookie_rate; /* l7: SYNs per CPU and second, beyond which they are a flood */
 
 	/* l7. Each limit has a default that suits a public site. */
+	uint32_t accept_proxy; /* 1: trusted sources send a PROXY header */
+	struct cidr *trusted;
+	unsigned n_trusted;
 	const struct conf_pool *pool; /* its own backends; NULL: l4 */
 	uint32_t header_ms;           /* for a client to send a request head: 10s */
 	uint32_t body_ms;             /* the longest silence within a body, either side: 60s */
@@ -127,6 +130,7 @@ struct conf {
 	struct conf_pool *pools;
 	unsigned n_pools, n_named_pools;
 	unsigned n_pool_backends; /* of all of them */
+	bool has_unix;            /* one of them is a UNIX socket */
 	struct conf_service *services;
 	unsigned n_services;
 	uint32_t n_slots; /* backends that are checked */

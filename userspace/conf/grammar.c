@@ -72,9 +72,9 @@ static cfg_opt_t outlier_opts[] = {
 };
 /* A named pool has these, and an l7 service for its own one. */
 #define POOL_OPTS                                                                                  \
-	ONE("balance"), ONE("hash_by"), ONE("slow_start"), ONE("queue"), ONE("queue_timeout"),     \
-		ONE("retry_after"), ONE("connect_timeout"), ONE("response_timeout"),               \
-		ONE("upstream_idle_timeout"), ONE("upstream_idle_max"),                            \
+	ONE("balance"), ONE("hash_by"), ONE("proxy_protocol"), ONE("slow_start"), ONE("queue"),    \
+		ONE("queue_timeout"), ONE("retry_after"), ONE("connect_timeout"),                  \
+		ONE("response_timeout"), ONE("upstream_idle_timeout"), ONE("upstream_idle_max"),   \
 		CFG_SEC("retry", retry_opts, CFGF_NODEFAULT),                                      \
 		CFG_SEC("outlier", outlier_opts, CFGF_NODEFAULT),                                  \
 		CFG_SEC("health", health_opts, CFGF_NODEFAULT),                                    \
@@ -130,6 +130,8 @@ static cfg_opt_t service_opts[] = {
 	ONE("request_trailers"),
 	ONE("min_rate"),
 	ONE("max_body"),
+	ONE("accept_proxy"),
+	MANY("trusted"),
 	CFG_SEC("limit", limit_opts, CFGF_NODEFAULT),
 	CFG_SEC("compress", compress_opts, CFGF_NODEFAULT),
 	POOL_OPTS,

@@ -121,11 +121,13 @@ static void pool_settings(struct reading *r, cfg_t *sec, struct conf_pool *p)
 #define WORD(name) #name,
 	static const char *const balances[] = {CONF_BALANCES(WORD)};
 #undef WORD
+	static const char *const versions[] = {"off", "v1", "v2"};
 
 	settings_read(r, "pool", sec, 0, p);
 	p->balance =
 		choice_word(r, value_of(sec, "balance"), balances, CONF_BALANCE_COUNT, "balance");
 	hash_by_read(r, value_of(sec, "hash_by"), p);
+	p->proxy = choice_word(r, value_of(sec, "proxy_protocol"), versions, 3, "proxy_protocol");
 	resilience_read(r, sec, p);
 }
 
@@ -144,8 +146,16 @@ static const struct conf_pool *pool_read(struct reading *r, cfg_t *sec,
 	pool_settings(r, sec, p);
 	p->n_backends = backends_read(r, sec, of, &p->backends);
 	p->health = health_read(r, sec);
-	for (unsigned i = 0; i < p->n_backends; i++)
-		p->backends[i].number = c->n_pool_backends++;
+	for (unsigned i = 0; i < p->n_backends; i++) {
+		struct conf_backend *b = &p->backends[i];
+
+		b->number = c->n_pool_backends++;
+		if (b->path && cfg_size(sec, "health"))
+			complain(r, b->line,
+				 "backend \"%s\" is a UNIX socket, which is not checked; remove "
+				 "health, or write an address with a port",
+				 b->name);
+	}
 	return p;
 }
 

@@ -29,6 +29,7 @@ struct conf_server_id {
 
 struct conf_backend {
 	const char *name;         /* unique within its service or pool */
+	const char *path;         /* in a pool: of its UNIX socket; NULL = it has an endpoint */
 	struct endpoint endpoint; /* where it listens; l4: port 0 = the VIP's, always but by nat */
 	uint32_t weight;          /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
 	struct conf_pin *pins;    /* l4; each prefix once in a service */
@@ -107,6 +108,7 @@ struct conf_pool {
 	const char *hash_name;  /* of the header or cookie, or NULL */
 	uint32_t slow_start_ms; /* in so long a backend that comes back has its whole share; 0 */
 
+	uint32_t proxy; /* version of the PROXY header ahead of each connection; 0 = none */
 	struct conf_retry retry;
 	struct conf_outlier outlier;
 

@@ -126,6 +126,11 @@ struct backends_of {
 unsigned backends_read(struct reading *r, cfg_t *sec, const struct backends_of *of,
 		       struct conf_backend **backends);
 
+/* ---- trusted.c ------------------------------------------------------------------------ */
+
+/* Who may say that a connection is another one's. */
+void trusted_read(struct reading *r, cfg_t *sec, struct conf_service *s);
+
 /* ---- pool.c --------------------------------------------------------------------------- */
 
 /* All named pools, with room behind them for those of n services. */

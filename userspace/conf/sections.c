@@ -404,6 +404,7 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	settings_read(r, "service", sec, s->kind, s);
 	if (s->kind == SLUICE_L4)
 		pool_refuse(r, sec);
+	trusted_read(r, sec, s);
 	listens_read(r, sec, s);
 	if (s->syncookie)
 		listens_check(r, s, "syncookie");

@@ -75,6 +75,8 @@ const struct setting settings[] = {
 	OUTLIER("time", MS, time_ms, 30000, 100, HOUR),
 	OUTLIER("most_time", MS, most_ms, 300000, 100, 24 * HOUR),
 	OUTLIER("share", COUNT, share, 50, 0, 100),
+	L7("accept_proxy", YES, accept_proxy, 0, 0, 1),
+
 	POOL("slow_start", MS, slow_start_ms, 0, 0, HOUR),
 	POOL("queue", COUNT, queue, 0, 0, 100000),
 	POOL("queue_timeout", MS, queue_ms, 1000, 1, HOUR),

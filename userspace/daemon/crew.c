@@ -108,6 +108,7 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 	if (rc == 0 && !crew->works && !(crew->health && steered))
 		rc = nothing_to_do(conf, e);
 	rc = rc ? rc : jail_prepare(&crew->jail, conf->user, files_wanted(conf, threads), e);
+	crew->jail.unix_sockets = conf->has_unix;
 	rc = rc ? rc : certs_read(&crew->certs, conf, old ? &old->certs : NULL, e);
 	if (rc == 0) {
 		crew->access_log =

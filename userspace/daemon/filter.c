@@ -122,10 +122,11 @@ static void name_and_end(int sig, siginfo_t *info, void *context)
 	_exit(128 + sig);
 }
 
-int filter_load(bool trap, struct err *e)
+int filter_load(bool trap, bool unix_sockets, struct err *e)
 {
 	const struct sigaction action = {.sa_sigaction = name_and_end, .sa_flags = SA_SIGINFO};
 	scmp_filter_ctx ctx = seccomp_init(trap ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS);
+	const struct rule files = {SCMP_SYS(socket), 0, INT, AF_UNIX};
 	int rc;
 
 	if (!ctx)
@@ -137,6 +138,8 @@ int filter_load(bool trap, struct err *e)
 	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_SSB, 1);
 	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	rc = rules_add(ctx);
+	if (rc == 0 && unix_sockets)
+		rc = rule_add(ctx, &files);
 	rc = rc ? rc : seccomp_load(ctx);
 	seccomp_release(ctx);
 	if (rc)

@@ -217,7 +217,7 @@ int jail_enter(const struct jail *j, int *keep, size_t n, bool trap, struct err 
 		log_info("built with sanitizers: the worker's system calls are not filtered");
 		return 0;
 	}
-	return j->any_call ? 0 : filter_load(trap, e);
+	return j->any_call ? 0 : filter_load(trap, j->unix_sockets, e);
 }
 
 pid_t jail_fork(void)

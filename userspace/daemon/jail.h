@@ -18,9 +18,10 @@ struct jail {
 	const char *user; /* account of the worker, borrowed */
 	uid_t uid;
 	gid_t gid;
-	bool change;   /* false: the keeper is not root, so the worker keeps its account */
-	bool any_call; /* its system calls are not filtered: it runs programs */
-	rlim_t files;  /* descriptors that the worker may need; 0 = only looking */
+	bool change;       /* false: the keeper is not root, so the worker keeps its account */
+	bool unix_sockets; /* backends are some */
+	bool any_call;     /* its system calls are not filtered: it runs programs */
+	rlim_t files;      /* descriptors that the worker may need; 0 = only looking */
 };
 
 /* Looks the account up, where the account database can be read, and makes room for the

@@ -300,11 +300,13 @@ static void put_addr(struct line *l, const struct endpoint *e)
 	put_text(l, addr_format(&e->addr, text));
 }
 
-static void put_upstream(struct line *l, const struct endpoint *e)
+static void put_upstream(struct line *l, const struct access_facts *f)
 {
 	char text[ENDPOINT_TEXT];
 
-	put_name(l, e ? endpoint_format(e, text) : NULL);
+	put_name(l, f->upstream_path ? f->upstream_path
+		    : f->upstream    ? endpoint_format(f->upstream, text)
+				     : NULL);
 }
 
 // clang-format off: a row for each
@@ -322,7 +324,7 @@ static void put_part(struct line *l, const struct access *a, const struct log_pa
 	case LOG_bytes_body: put_number(l, f->bytes_body); break;
 	case LOG_service: put_name(l, f->service); break;
 	case LOG_route: put_name(l, f->route); break;
-	case LOG_upstream: put_upstream(l, f->upstream); break;
+	case LOG_upstream: put_upstream(l, f); break;
 	case LOG_backend: put_name(l, f->backend); break;
 	case LOG_queue_ms: put_ms(l, f->queue_ms); break;
 	case LOG_connect_ms: put_ms(l, f->connect_ms); break;

@@ -61,6 +61,7 @@ struct access_facts {
 	uint64_t bytes_body; /* of the request */
 	const char *service, *route, *backend;
 	const struct endpoint *upstream; /* NULL = none */
+	const char *upstream_path;       /* instead, if it is a UNIX socket */
 	long queue_ms, connect_ms, first_ms, total_ms;
 	unsigned retries;
 	enum access_reason reason;

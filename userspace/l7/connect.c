@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "base/log.h"
+#include "l7/proxy_proto.h"
 
 static struct pool *pool_of(const struct client *c)
 {
@@ -126,6 +127,22 @@ static enum go choose(struct client *c)
 	return connect_failed(c, ACCESS_no_backend);
 }
 
+bool connect_introduce(struct client *c, struct upstream *u)
+{
+	struct endpoint local = c->local;
+	char words[PROXY_WRITE];
+	size_t n;
+
+	if (c->pool->proxy == 0 || u->introduced)
+		return true;
+	if (addr_is_any(&local.addr))
+		link_local(&c->link, &local);
+	n = proxy_write(words, c->pool->proxy, &c->peer, &local);
+	u->introduced = link_send(&u->link, words, n, false) == n;
+	u->link.sent = 0; /* of the request */
+	return u->introduced;
+}
+
 enum go connect_step(struct client *c)
 {
 	struct upstream *u;
@@ -139,6 +156,8 @@ enum go connect_step(struct client *c)
 	u = c->upstream;
 	if (!u->link.writable)
 		return WAIT;
+	if (!connect_introduce(c, u))
+		return connect_not_begun(c);
 	u->link.out = c->head;
 	c->head = (struct buf){0};
 	c->scanned = 0;
@@ -162,7 +181,7 @@ enum go connect_failed(struct client *c, enum access_reason reason)
 
 	log_limited(&rate, LOG_LEVEL_WARN,
 		    "backend not reached service=%s backend=%s address=%s: %s", c->service->name,
-		    c->backend->conf->name, endpoint_format(&c->backend->endpoint, text),
+		    c->backend->conf->name, backend_text(c->backend, text),
 		    reason == ACCESS_connect_timeout ? "no answer in time" : strerror(errno));
 	pool_rest(c->backend);
 	c->reason = reason;

@@ -159,7 +159,8 @@ static enum go final(struct client *c, uint32_t len)
 	c->status = h->status;
 	c->reason = ACCESS_ok; /* whatever others said before */
 	c->first_ms = t->now_ms;
-	c->keep_upstream = h->keep_alive && h->body != HTTP1_BODY_CLOSE;
+	/* A connection that was introduced as this client's is nobody else's. */
+	c->keep_upstream = h->keep_alive && h->body != HTTP1_BODY_CLOSE && !c->pool->proxy;
 	c->until_end = open_ended && !chunk;
 	/* What is left of the request may never be read: no other one can follow it. */
 	c->close |= c->until_end || t->draining || !c->up_done;

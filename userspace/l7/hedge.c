@@ -80,7 +80,7 @@ void hedge_ready(struct client *c)
 {
 	struct link *l = &c->rival->link;
 
-	if (buf_len(&l->out)) {
+	if (buf_len(&l->out) && l->writable && connect_introduce(c, c->rival)) {
 		link_send(l, NULL, 0, true);
 		if (l->sent)
 			upstream_connected(c->rival);

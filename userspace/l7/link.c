@@ -178,3 +178,40 @@ size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
 		buf_consume(&l->out, of_own);
 	return (size_t)sent - of_own;
 }
+
+void link_local(const struct link *l, struct endpoint *local)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(l->fd, (struct sockaddr *)&ss, &len) != 0 ||
+	    !endpoint_from_sockaddr(local, (struct sockaddr *)&ss))
+		*local = (struct endpoint){0};
+}
+
+ssize_t link_peek(struct link *l, char *buf, size_t room)
+{
+	ssize_t n;
+
+	do {
+		n = recv(l->fd, buf, room, MSG_PEEK);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		return n;
+	l->readable = false;
+	if (n == 0)
+		l->eof = true;
+	else if (errno != EAGAIN)
+		link_fail(l);
+	return -1;
+}
+
+void link_skip(struct link *l, size_t n)
+{
+	char buf[256];
+	ssize_t got = 1;
+
+	for (; n > 0 && got > 0; n -= (size_t)got)
+		got = recv(l->fd, buf, n < sizeof(buf) ? n : sizeof(buf), 0);
+	l->readable = true;
+}

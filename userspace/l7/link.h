@@ -17,6 +17,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/addr.h"
 #include "l7/buf.h"
 
 struct link {
@@ -60,6 +61,13 @@ uint64_t link_acked(const struct link *l);
 
 /* Nothing waits to be read. Asks the kernel only when the last read was full. */
 bool link_quiet(struct link *l);
+
+/* This end's address; zero if it cannot be told. */
+void link_local(const struct link *l, struct endpoint *local);
+/* What waits to be read, which stays there: bytes, or -1 when there is none to be had now (see
+ * eof, failed); and taking n of them. Of a connection in plain only. */
+ssize_t link_peek(struct link *l, char *buf, size_t room);
+void link_skip(struct link *l, size_t n);
 
 /* Reads into l->in, which has room (else asserts). Bytes read, 0 when there is none to be had
  * now: see readable, eof and failed. */

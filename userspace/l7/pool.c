@@ -39,6 +39,11 @@ static void backend_init(struct pool *p, const struct conf_backend *conf, unsign
 	b->balance->members[b->index].weight = conf->weight;
 }
 
+const char *backend_text(const struct backend *b, char buf[ENDPOINT_TEXT])
+{
+	return b->conf->path ? b->conf->path : endpoint_format(&b->endpoint, buf);
+}
+
 /* Tells hash where members stand. */
 static int place(struct pool *p)
 {
@@ -47,7 +52,7 @@ static int place(struct pool *p)
 	int rc = texts && keys ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; rc == 0 && i < p->n; i++)
-		keys[i] = endpoint_format(&p->backends[i].endpoint, texts[i]);
+		keys[i] = backend_text(&p->backends[i], texts[i]);
 	rc = rc ? rc : balance_place(&p->primaries, keys);
 	rc = rc ? rc : balance_place(&p->backups, keys + p->n_primaries);
 	free(texts);

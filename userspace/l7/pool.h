@@ -113,6 +113,9 @@ struct pool_ask {
 	bool busy;    /* out: some would take it, but for their limits */
 };
 
+/* Its address, or the path of its socket; returns buf or that. */
+const char *backend_text(const struct backend *b, char buf[ENDPOINT_TEXT]);
+
 /* The next backend: of those that are up by the pool's way to choose; one that rests only if
  * there is no other. NULL: see busy. */
 struct backend *pool_choose(struct pool *p, struct pool_ask *ask);

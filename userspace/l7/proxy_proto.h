@@ -12,7 +12,8 @@
 
 #include "base/addr.h"
 
-#define PROXY_MOST 1024 /* bytes of a header that are read: addresses, and TLVs that are skipped   \
+#define PROXY_MOST                                                                                 \
+	1024            /* bytes of a header that are read: addresses, and TLVs that are skipped   \
 			 */
 #define PROXY_WRITE 108 /* bytes that one takes at most that is written, with a NUL */
 

@@ -32,6 +32,7 @@ void request_log(struct client *c)
 		.bytes = c->link.sent - c->sent_before,
 		.service = c->service->name,
 		.upstream = c->backend ? &c->backend->endpoint : NULL,
+		.upstream_path = c->backend ? c->backend->conf->path : NULL,
 		.backend = c->backend ? c->backend->conf->name : NULL,
 		.bytes_body = c->up.body.received,
 		.queue_ms = since(c, c->connect_ms),
@@ -100,10 +101,11 @@ enum go request_abort(struct client *c, enum access_reason reason)
 /* ---- the driver ----------------------------------------------------------------------- */
 
 static enum go (*const steps[STEP_COUNT])(struct client *) = {
-	[STEP_HANDSHAKE] = handshake_step, [STEP_HEAD] = head_step,
-	[STEP_CONNECT] = connect_step,     [STEP_EXCHANGE] = exchange_send,
-	[STEP_RESPOND] = exchange_respond, [STEP_TUNNEL] = tunnel_step,
-	[STEP_FLUSH] = answer_flush,       [STEP_LINGER] = answer_linger,
+	[STEP_PROXIED] = proxied_step,   [STEP_HANDSHAKE] = handshake_step,
+	[STEP_HEAD] = head_step,         [STEP_CONNECT] = connect_step,
+	[STEP_EXCHANGE] = exchange_send, [STEP_RESPOND] = exchange_respond,
+	[STEP_TUNNEL] = tunnel_step,     [STEP_FLUSH] = answer_flush,
+	[STEP_LINGER] = answer_linger,
 };
 
 static void go_on(struct client *c, enum go go)
@@ -174,7 +176,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	link_ready(&c->link, what);
 	/* A client may have said its last word and still wait for the answer; one that has
 	 * reset the connection does not, and nobody reads here who would be told. */
-	if ((what & (EV_READ | EV_CLOSED)) && relay_read_all(&c->up)) {
+	if ((what & (EV_READ | EV_CLOSED)) && c->step != STEP_PROXIED && relay_read_all(&c->up)) {
 		link_probe(&c->link);
 		if (c->link.failed) {
 			go_on(c, request_abort(c, ACCESS_client_gone));
@@ -197,6 +199,7 @@ static enum go timeout(struct client *c)
 		return answer_own(c, 408, false, SPAN(""));
 	case STEP_FLUSH:
 		return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
+	case STEP_PROXIED:
 	case STEP_LINGER:
 		return END;
 	case STEP_TUNNEL:
@@ -233,10 +236,19 @@ void requests_fini(struct requests *rs)
 	while ((c = TAILQ_FIRST(&rs->idle)))
 		client_free(c);
 	while ((c = TAILQ_FIRST(&rs->busy)))
-		go_on(c, c->step == STEP_LINGER || c->step == STEP_HANDSHAKE
-				 ? END
-				 : request_abort(c, ACCESS_stopped));
+		go_on(c,
+		      c->step == STEP_LINGER || c->step == STEP_HANDSHAKE || c->step == STEP_PROXIED
+			      ? END
+			      : request_abort(c, ACCESS_stopped));
 	upstreams_fini(&rs->upstreams);
+}
+
+enum go request_open(struct client *c)
+{
+	c->step = STEP_HEAD;
+	if (!c->service->tls)
+		return head_wait(c);
+	return handshake_begin(c) ? WAIT : END;
 }
 
 void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
@@ -259,10 +271,10 @@ void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 	c->timer.fire = on_timer;
 	TAILQ_INSERT_TAIL(&rs->busy, c, entry);
 	rs->n++;
-	if (!service->tls)
-		go_on(c, head_wait(c));
-	else if (!handshake_begin(c))
-		client_free(c);
+	if (proxied(service, &peer->addr))
+		proxied_begin(c);
+	else
+		go_on(c, request_open(c));
 }
 
 bool requests_idle(const struct requests *rs)

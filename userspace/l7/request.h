@@ -27,6 +27,7 @@
 #define LINGER_MS        2000              /* for a client to stop sending, once it was told why */
 
 enum request_step {
+	STEP_PROXIED,   /* reading a PROXY header */
 	STEP_HANDSHAKE, /* of TLS */
 	STEP_HEAD,      /* reading a request head */
 	STEP_CONNECT,   /* reaching a backend */
@@ -53,6 +54,7 @@ struct client {
 	struct requests *owner;
 	const struct conf_service *service;
 	struct endpoint peer;
+	struct endpoint local; /* as a PROXY header has it; else zero */
 	char peer_text[ADDR_TEXT];
 	enum request_step step;
 	bool idle;           /* in requests.idle: kept open, without a byte of a next request */
@@ -132,7 +134,9 @@ static inline struct thread *thread_of(const struct client *c)
 	return c->owner->thread;
 }
 
-/* request.c: takes the steps that can be taken now; c may be gone afterwards. */
+/* request.c: the connection is the client's own from here: TLS, or a request. */
+enum go request_open(struct client *c);
+/* Takes the steps that can be taken now; c may be gone afterwards. */
 void request_drive(struct client *c);
 /* Waits; the timer starts over whenever bytes have moved. Ends a request whose client is too
  * slow with its body. */
@@ -161,7 +165,14 @@ enum go head_wait(struct client *c);
 /* Notes for the access log what the request says; h NULL: it could not be parsed. */
 void head_note(struct client *c, const struct http1_head *h);
 
+/* proxied.c: a trusted proxy says whose connection it is. */
+bool proxied(const struct conf_service *s, const struct sluice_addr *peer);
+void proxied_begin(struct client *c);
+enum go proxied_step(struct client *c);
+
 /* connect.c */
+/* Tells the backend whose connection this is, if the pool does; false: it could not be sent. */
+bool connect_introduce(struct client *c, struct upstream *u);
 enum go connect_step(struct client *c);
 /* It is its turn in the queue. */
 void connect_serve(struct waiter *w);

@@ -7,7 +7,9 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* ---- all of them ---------------------------------------------------------------------- */
@@ -79,17 +81,28 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 		upstream_close(u);
 }
 
-static int connect_start(const struct endpoint *to)
+static socklen_t address_of(const struct backend *b, struct sockaddr_storage *ss)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+	if (!b->conf->path)
+		return endpoint_to_sockaddr(&b->endpoint, ss);
+	strncpy(un.sun_path, b->conf->path, sizeof(un.sun_path) - 1);
+	memcpy(ss, &un, sizeof(un));
+	return sizeof(un);
+}
+
+static int connect_start(const struct backend *b)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = endpoint_to_sockaddr(to, &ss);
-	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	socklen_t len = address_of(b, &ss);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int on = 1, saved;
 
 	if (fd < 0)
 		return -1;
 	/* A request leaves in one piece; its last part must not wait for an acknowledgement. */
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0 &&
+	if ((b->conf->path || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0) &&
 	    (connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS))
 		return fd;
 	saved = errno;
@@ -106,7 +119,7 @@ static void too_old(struct timer *t)
 static struct upstream *upstream_new(struct backend *b, void *user)
 {
 	struct upstream *u = calloc(1, sizeof(*u));
-	int fd = u ? connect_start(&b->endpoint) : -1, saved;
+	int fd = u ? connect_start(b) : -1, saved;
 
 	if (fd >= 0 && link_open(&u->link, fd, thread_of(b)->base, on_event, u) == 0) {
 		u->backend = b;

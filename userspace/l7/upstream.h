@@ -18,6 +18,7 @@ struct upstream {
 	struct backend *backend;
 	void *user;        /* whose request it carries; NULL = pooled */
 	bool connecting;   /* the first sending tells whether it succeeded */
+	bool introduced;   /* a PROXY header was sent */
 	bool reused;       /* has carried another request before */
 	uint64_t asked_us; /* when it was taken into use; 0: nobody wants to know */
 };
