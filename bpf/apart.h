@@ -22,12 +22,14 @@ static __always_inline bool apart_is(const struct sluice_service *s)
 	return s->fragments || s->server_ids;
 }
 
-/* The flow's backend, if it is known. */
-static __always_inline bool apart_find(struct packet *p, const struct sluice_service *s)
+/* Sets p->to, if the flow is known. That it is set says so to the verifier, too: Linux 5.10 forgets
+ * the value of a flag that was put on the stack. */
+static __always_inline void apart_find(struct packet *p, const struct sluice_service *s)
 {
 	bool known;
 	__u32 was;
 
+	p->to = NULL;
 	if (s->fragments) {
 		p->flow.sport = 0;
 		p->flow.dport = 0;
@@ -36,26 +38,22 @@ static __always_inline bool apart_find(struct packet *p, const struct sluice_ser
 	if (known)
 		notice(p, SLUICE_N_conn_hit);
 	was = p->backend;
-	if (!s->server_ids || !quic_find(p, s))
-		return known;
-	if (!known || p->backend != was)
+	if (s->server_ids && quic_find(p, s) && (!known || p->backend != was))
 		conn_insert(p, s);
-	return true;
 }
 
 static __always_inline int apart(struct packet *p, const struct sluice_service *s)
 {
-	bool known;
 	int why;
 
 	if (p->first_fragment && !s->fragments)
 		return SLUICE_R_fragment;
-	known = apart_find(p, s);
-	if ((why = rate_check(p, known ? NULL : s)) != NEXT)
+	apart_find(p, s);
+	if ((why = rate_check(p, p->to ? NULL : s)) != NEXT)
 		return why;
 	if ((why = guard_forward(p)) != NEXT)
 		return why;
-	if (!known && (why = backend_choose(p, s)) != NEXT)
+	if (!p->to && (why = backend_choose(p, s)) != NEXT)
 		return why;
 	return deliver(p);
 }
