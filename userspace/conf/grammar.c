@@ -70,6 +70,9 @@ static cfg_opt_t outlier_opts[] = {
 	ONE("consecutive"), ONE("interval"), ONE("latency"), ONE("time"),
 	ONE("most_time"),   ONE("share"),    CFG_END(),
 };
+static cfg_opt_t upstream_tls_opts[] = {
+	ONE("verify"), ONE("name"), ONE("ca"), ONE("certificate"), ONE("key"), CFG_END(),
+};
 /* A named pool has these, and an l7 service for its own one. */
 #define POOL_OPTS                                                                                  \
 	ONE("balance"), ONE("hash_by"), ONE("proxy_protocol"), ONE("slow_start"), ONE("queue"),    \
@@ -78,6 +81,7 @@ static cfg_opt_t outlier_opts[] = {
 		CFG_SEC("retry", retry_opts, CFGF_NODEFAULT),                                      \
 		CFG_SEC("outlier", outlier_opts, CFGF_NODEFAULT),                                  \
 		CFG_SEC("health", health_opts, CFGF_NODEFAULT),                                    \
+		CFG_SEC("upstream_tls", upstream_tls_opts, CFGF_NODEFAULT),                        \
 		CFG_SEC("backend", backend_opts, CFGF_MULTI)
 cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};
 // clang-format off

@@ -146,6 +146,11 @@ static const struct conf_pool *pool_read(struct reading *r, cfg_t *sec,
 	pool_settings(r, sec, p);
 	p->n_backends = backends_read(r, sec, of, &p->backends);
 	p->health = health_read(r, sec);
+	p->tls = tls_upstream_read(r, sec);
+	if (p->tls && p->proxy)
+		complain(r, p->tls->line,
+			 "upstream_tls: a PROXY header would travel within TLS, where no backend "
+			 "looks for it; remove proxy_protocol or this");
 	for (unsigned i = 0; i < p->n_backends; i++) {
 		struct conf_backend *b = &p->backends[i];
 

@@ -94,6 +94,7 @@ struct conf_outlier {
 	uint32_t time_ms, most_ms; /* of an ejection, growing: 30s, 5m */
 	uint32_t share;            /* percent of the backends that may be put aside: 50 */
 };
+struct conf_upstream_tls;
 
 struct conf_pool {
 	const char *name; /* unique among those that have names; else its service's */
@@ -101,7 +102,8 @@ struct conf_pool {
 
 	struct conf_backend *backends;
 	unsigned n_backends;
-	const struct conf_health *health; /* how they are checked; NULL: they are not */
+	const struct conf_health *health;    /* how they are checked; NULL: they are not */
+	const struct conf_upstream_tls *tls; /* NULL: they are spoken with in clear */
 
 	enum conf_balance balance;
 	enum conf_hash_by hash_by;

@@ -157,6 +157,9 @@ void health_check(struct reading *r);
 const struct conf_tls *tls_section_read(struct reading *r, cfg_t *sec,
 					const struct conf_service *s);
 
+/* Of a pool or a service; NULL: there is none. */
+const struct conf_upstream_tls *tls_upstream_read(struct reading *r, cfg_t *owner);
+
 /* ---- compress.c ----------------------------------------------------------------------- */
 
 /* NULL: there is no such section. */

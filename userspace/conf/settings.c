@@ -99,6 +99,7 @@ const struct setting settings[] = {
 	HEALTH("fall", COUNT, fall, 3, 1, 100),
 	HEALTH("jitter", COUNT, jitter, 10, 0, 50),
 	HEALTH("floor", COUNT, floor, 10, 0, 100),
+	ROW("upstream_tls", "verify", YES, 0, struct conf_upstream_tls, verify, 1, 0, 1),
 	TLS("strict_host", YES, strict_host, 1, 0, 1),
 	TLS("handshake_timeout", MS, handshake_ms, 10000, 1, HOUR),
 	TLS("handshakes", COUNT, handshakes, 4096, 1, 1000000),

@@ -135,3 +135,47 @@ const struct conf_tls *tls_section_read(struct reading *r, cfg_t *sec, const str
 			 "ticket_key: there are no tickets; remove it, or tickets = no");
 	return t;
 }
+
+/* ---- towards backends ----------------------------------------------------------------- */
+
+static bool is_host(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= 253 && text[0] != '.' &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+		       len;
+}
+
+static void name_check(struct reading *r, const struct value *v, struct conf_upstream_tls *t)
+{
+	if (!v)
+		return;
+	t->name = text_keep(r, v->text);
+	if (!is_host(v->text))
+		complain(r, v->line,
+			 "name: \"%s\" is no host's name; write one as \"app.internal\"", v->text);
+}
+
+const struct conf_upstream_tls *tls_upstream_read(struct reading *r, cfg_t *owner)
+{
+	cfg_t *sec = cfg_size(owner, "upstream_tls") ? cfg_getsec(owner, "upstream_tls") : NULL;
+	struct conf_upstream_tls *t = sec ? arena_alloc(&r->conf->arena, 1, sizeof(*t)) : NULL;
+
+	r->oom |= sec && !t;
+	if (!t)
+		return NULL;
+	t->line = (unsigned)sec->line;
+	settings_read(r, "upstream_tls", sec, 0, t);
+	name_check(r, value_of(sec, "name"), t);
+	file_read(r, "ca", value_of(sec, "ca"), &t->ca);
+	file_read(r, "certificate", value_of(sec, "certificate"), &t->certificate);
+	file_read(r, "key", value_of(sec, "key"), &t->key);
+	if (t->key.path && !t->certificate.path)
+		complain(r, t->key.line, "key: it has no certificate; write that, or remove it");
+	if (t->ca.path && !t->verify)
+		complain(r, t->ca.line, "ca: nobody is verified; remove it, or verify = no");
+	if (!t->ca.path && t->verify)
+		t->ca.path = CONF_TLS_SYSTEM_CA;
+	return t;
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a service speaks TLS with its clients. Part of the snapshot, see conf.h. Files are named
- * here and read by the daemon's keeper.
+ * How a service speaks TLS with its clients, and a pool with its backends. Part of the snapshot,
+ * see conf.h. Files are named here and read by the daemon's keeper.
  */
 #ifndef CONF_TLS_H
 #define CONF_TLS_H
@@ -11,6 +11,7 @@
 
 #define CONF_MAX_CERTIFICATES 64 /* words of the list; a folder holds any number */
 #define CONF_MAX_TICKET_KEYS  3
+#define CONF_TLS_SYSTEM_CA    "/etc/ssl/certs/ca-certificates.crt"
 
 enum conf_tls_profile { CONF_TLS_INTERMEDIATE, CONF_TLS_MODERN };
 enum conf_tls_verify { CONF_TLS_VERIFY_NONE, CONF_TLS_VERIFY_OPTIONAL, CONF_TLS_VERIFY_REQUIRED };
@@ -43,6 +44,15 @@ struct conf_tls {
 	unsigned n_ticket_keys;
 	uint32_t session_cache; /* sessions that a thread keeps: 0 */
 
+	unsigned line;
+};
+
+/* Towards the backends of a pool. */
+struct conf_upstream_tls {
+	bool verify;                       /* yes */
+	struct conf_file ca;               /* CONF_TLS_SYSTEM_CA unless set */
+	struct conf_file certificate, key; /* what is shown to them; key: in the same file */
+	const char *name;                  /* whose certificate is theirs; NULL: their address */
 	unsigned line;
 };
 

@@ -12,6 +12,9 @@ static bool any_tls(const struct conf *conf)
 	for (unsigned i = 0; i < conf->n_services; i++)
 		if (conf->services[i].tls)
 			return true;
+	for (unsigned i = 0; i < conf->n_pools; i++)
+		if (conf->pools[i].tls)
+			return true;
 	return false;
 }
 

@@ -5,7 +5,7 @@
  * and workers, which open no file, look into it. It is never swapped into a core dump, and is
  * gone when the last of them lets go of it.
  *
- *   | head | services | certs | slots of names | DER, texts |
+ *   | head | DER, texts | services | pools | certs | slots of names |
  *
  * Names are found by one look into a hash, or two: the name itself, then *.rest. Offsets are
  * from the beginning; 0 = nothing there.
@@ -24,6 +24,7 @@
 #define KEYRING_NAME       253        /* bytes of a host's name */
 #define KEYRING_FILE       (1U << 20) /* of one file; CRLs may have KEYRING_CRL */
 #define KEYRING_CRL        (64U << 20)
+#define KEYRING_NO_SERVICE UINT32_MAX
 #define KEYRING_TICKET_KEY 80 /* bytes: 16 of its name, 32 for AES-256, 32 for HMAC */
 
 /* Of each host one certificate of either kind is chosen from, by what the client can verify. */
@@ -38,8 +39,8 @@ struct keyring_cert {
 	struct keyring_part key;         /* DER of PKCS#8 */
 	struct keyring_part staple;      /* DER of an OCSP response */
 	struct keyring_part path, names; /* texts; names as "a.example, *.b.example" */
-	uint32_t service, kind;
-	int64_t not_before, not_after; /* seconds of CLOCK_REALTIME */
+	uint32_t service, kind;          /* service: KEYRING_NO_SERVICE if it is a pool's */
+	int64_t not_before, not_after;   /* seconds of CLOCK_REALTIME */
 };
 
 struct keyring_slot {
@@ -55,10 +56,16 @@ struct keyring_service {
 	struct keyring_part ticket_keys; /* n times KEYRING_TICKET_KEY; the first makes tickets */
 };
 
+struct keyring_pool {
+	struct keyring_part ca; /* who signs certificates of its backends */
+	uint32_t cert;          /* that they are shown; number + 1 */
+	uint32_t pad;
+};
+
 struct keyring_head {
 	uint64_t magic, bytes;
-	uint32_t n_services, n_certs, slots_mask, n_names;
-	uint32_t services, certs, slots; /* where */
+	uint32_t n_services, n_pools, n_certs, slots_mask;
+	uint32_t services, pools, certs, slots; /* where */
 };
 
 struct keyring {
@@ -100,6 +107,13 @@ static inline const struct keyring_service *keyring_service(const struct keyring
 	const void *at = k->at + keyring_head(k)->services;
 
 	return (const struct keyring_service *)at + i;
+}
+
+static inline const struct keyring_pool *keyring_pool(const struct keyring *k, uint32_t i)
+{
+	const void *at = k->at + keyring_head(k)->pools;
+
+	return (const struct keyring_pool *)at + i;
 }
 
 static inline const struct keyring_cert *keyring_cert(const struct keyring *k, uint32_t i)

@@ -28,6 +28,7 @@ struct maker {
 	unsigned char *at; /* mapped; grows */
 	size_t used, size;
 	struct keyring_service *services;
+	struct keyring_pool *pools;
 	struct keyring_cert *certs;
 	struct keyring_slot *names; /* as they come; then put into slots */
 	uint32_t n_certs, n_names, room_certs, room_names;
@@ -150,6 +151,8 @@ static int cert_add(struct maker *m, uint32_t service, const char *path, const s
 	rc = rc ? rc : part_put(m, &c->staple, f->staple.p, f->staple.len);
 	if (rc)
 		return rc;
+	if (service == KEYRING_NO_SERVICE)
+		return 0; /* nobody asks for it by name */
 	first = &m->services[service].cert[c->kind];
 	*first = *first ? *first : m->n_certs;
 	return names_add(m, c);
@@ -294,25 +297,21 @@ static int certificates_read(struct maker *m, uint32_t service, const struct con
 
 /* ---- what belongs to a service -------------------------------------------------------- */
 
-/* Of the same service in the old one; services are known by their names' place in old's own
- * configuration, which is gone: so only what has not moved is kept. */
-static struct span old_part(const struct maker *m, uint32_t service, size_t offset)
+/* Of the same place in the old one: what belongs to a service that has moved is not kept. */
+static const struct keyring_service *old_service(const struct maker *m, uint32_t service)
 {
-	struct keyring_part part;
+	static const struct keyring_service none;
 
-	if (!m->old || service >= keyring_head(m->old)->n_services)
-		return SPAN("");
-	memcpy(&part, (const char *)keyring_service(m->old, service) + offset, sizeof(part));
-	return keyring_bytes(m->old, part);
+	return m->old && service < keyring_head(m->old)->n_services
+		       ? keyring_service(m->old, service)
+		       : &none;
 }
 
 typedef int (*reader)(unsigned char **, size_t *, const char *, struct err *);
 
-static int authorities_read(struct maker *m, uint32_t service, const struct conf_file *file,
-			    size_t offset, reader read_file)
+static int authorities_read(struct maker *m, const struct conf_file *file, struct span old,
+			    struct keyring_part *out, reader read_file)
 {
-	struct keyring_part part = {0};
-	struct span old = old_part(m, service, offset);
 	unsigned char *der = NULL;
 	size_t len = 0;
 	struct err why;
@@ -322,15 +321,14 @@ static int authorities_read(struct maker *m, uint32_t service, const struct conf
 		return 0;
 	rc = read_file(&der, &len, file->path, &why);
 	if (rc == 0)
-		rc = part_put(m, &part, der, len);
+		rc = part_put(m, out, der, len);
 	else if (old.len) {
 		say(m, &why, "what was read before stays in use");
-		rc = part_put(m, &part, old.p, old.len);
+		rc = part_put(m, out, old.p, old.len);
 	} else {
 		err_set(m->e, -rc, "%s", why.text);
 	}
 	free(der);
-	memcpy((char *)&m->services[service] + offset, &part, sizeof(part));
 	return rc;
 }
 
@@ -358,19 +356,44 @@ static int ticket_keys_read(struct maker *m, uint32_t service, const struct conf
 	return rc;
 }
 
+static struct span old_bytes(const struct maker *m, struct keyring_part part)
+{
+	return m->old ? keyring_bytes(m->old, part) : SPAN("");
+}
+
 static int service_read(struct maker *m, uint32_t service)
 {
 	const struct conf_tls *t = m->conf->services[service].tls;
+	const struct keyring_service *old = old_service(m, service);
+	struct keyring_service *s = &m->services[service];
 	int rc = t ? certificates_read(m, service, t) : 0;
 
 	if (!t || rc)
 		return rc;
-	rc = authorities_read(m, service, &t->client_ca, offsetof(struct keyring_service, ca),
+	rc = authorities_read(m, &t->client_ca, old_bytes(m, old->ca), &s->ca,
 			      keyring_authorities_read);
 	rc = rc ? rc
-		: authorities_read(m, service, &t->client_crl,
-				   offsetof(struct keyring_service, crl), keyring_crls_read);
+		: authorities_read(m, &t->client_crl, old_bytes(m, old->crl), &s->crl,
+				   keyring_crls_read);
 	return rc ? rc : ticket_keys_read(m, service, t);
+}
+
+static int pool_read(struct maker *m, uint32_t index)
+{
+	const struct conf_upstream_tls *t = m->conf->pools[index].tls;
+	struct keyring_pool *p = &m->pools[index];
+	struct span old = SPAN("");
+	int rc = 0;
+
+	if (t && m->old && index < keyring_head(m->old)->n_pools)
+		old = keyring_bytes(m->old, keyring_pool(m->old, index)->ca);
+	if (t && t->verify)
+		rc = authorities_read(m, &t->ca, old, &p->ca, keyring_authorities_read);
+	if (rc == 0 && t && t->certificate.path) {
+		rc = pair_read(m, KEYRING_NO_SERVICE, t->certificate.path, t->key.path, false);
+		p->cert = m->n_certs;
+	}
+	return rc;
 }
 
 /* ---- its end -------------------------------------------------------------------------- */
@@ -400,9 +423,9 @@ static int tables_put(struct maker *m)
 {
 	struct keyring_head h = {.magic = MAGIC,
 				 .n_services = m->conf->n_services,
-				 .n_certs = m->n_certs,
-				 .n_names = m->n_names};
-	struct keyring_part services, certs, slots;
+				 .n_pools = m->conf->n_pools,
+				 .n_certs = m->n_certs};
+	struct keyring_part services, pools, certs, slots;
 	struct keyring_slot *table;
 	uint32_t n = 16;
 	int rc;
@@ -416,12 +439,14 @@ static int tables_put(struct maker *m)
 	for (uint32_t i = 0; i < m->n_names; i++)
 		slot_put(m, table, h.slots_mask, &m->names[i]);
 	rc = part_put(m, &services, m->services, h.n_services * sizeof(*m->services));
+	rc = rc ? rc : part_put(m, &pools, m->pools, h.n_pools * sizeof(*m->pools));
 	rc = rc ? rc : part_put(m, &certs, m->certs, h.n_certs * sizeof(*m->certs));
 	rc = rc ? rc : part_put(m, &slots, table, n * sizeof(*table));
 	free(table);
 	if (rc)
 		return rc;
 	h.services = services.at;
+	h.pools = pools.at;
 	h.certs = certs.at;
 	h.slots = slots.at;
 	h.bytes = m->used;
@@ -454,14 +479,18 @@ int keyring_make(struct keyring *k, const struct conf *conf, const struct keyrin
 	*k = (struct keyring){.fd = -1};
 	m.fd = memfd_create("sluice-keyring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	m.services = calloc(conf->n_services ? conf->n_services : 1, sizeof(*m.services));
-	rc = m.fd >= 0 && m.services ? memory_grow(&m, m.used) : no_memory(&m);
+	m.pools = calloc(conf->n_pools ? conf->n_pools : 1, sizeof(*m.pools));
+	rc = m.fd >= 0 && m.services && m.pools ? memory_grow(&m, m.used) : no_memory(&m);
 	for (uint32_t i = 0; rc == 0 && i < conf->n_services; i++)
 		rc = service_read(&m, i);
+	for (uint32_t i = 0; rc == 0 && i < conf->n_pools; i++)
+		rc = pool_read(&m, i);
 	rc = rc ? rc : tables_put(&m);
 	rc = rc ? rc : seal(&m);
 	if (m.at)
 		munmap(m.at, m.size);
 	free(m.services);
+	free(m.pools);
 	free(m.certs);
 	free(m.names);
 	if (rc == 0)
@@ -510,6 +539,19 @@ static void stamp_folder(uint64_t *stamp, const char *folder)
 	*stamp ^= sum;
 }
 
+static void stamp_pools(uint64_t *stamp, const struct conf *conf)
+{
+	for (unsigned i = 0; i < conf->n_pools; i++) {
+		const struct conf_upstream_tls *t = conf->pools[i].tls;
+
+		if (!t)
+			continue;
+		stamp_add(stamp, t->ca.path);
+		stamp_add(stamp, t->certificate.path);
+		stamp_add(stamp, t->key.path);
+	}
+}
+
 uint64_t keyring_stamp(const struct conf *conf)
 {
 	uint64_t stamp = 0xcbf29ce484222325ULL;
@@ -532,5 +574,6 @@ uint64_t keyring_stamp(const struct conf *conf)
 		for (unsigned c = 0; c < t->n_ticket_keys; c++)
 			stamp_add(&stamp, t->ticket_keys[c].path);
 	}
+	stamp_pools(&stamp, conf);
 	return stamp;
 }

@@ -7,7 +7,9 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
+#include "base/log.h"
 #include "l7/thread.h"
 #include "l7/tls_wire.h"
 
@@ -31,12 +33,12 @@ const char *tls_end_text(enum tls_end end)
 
 /* ---- the handshake -------------------------------------------------------------------- */
 
-int tls_accept(struct link *l, struct tls_thread *thread, const struct tls_service *service)
+static int tls_begin(struct link *l, struct tls_thread *thread, SSL_CTX *ctx)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 	BIO *wire = t ? BIO_new(thread->wire_method) : NULL;
 
-	if (!wire || !(t->ssl = SSL_new(service->ctx))) {
+	if (!wire || !(t->ssl = SSL_new(ctx))) {
 		BIO_free(wire);
 		free(t);
 		return -ENOMEM;
@@ -44,14 +46,53 @@ int tls_accept(struct link *l, struct tls_thread *thread, const struct tls_servi
 	BIO_set_data(wire, l);
 	SSL_set_bio(t->ssl, wire, wire);
 	SSL_set_app_data(t->ssl, l);
-	SSL_set_accept_state(t->ssl);
 	t->thread = thread;
 	t->readable = l->readable;
 	t->writable = l->writable;
 	l->readable = l->writable = false;
 	l->tls = t;
+	return 0;
+}
+
+int tls_accept(struct link *l, struct tls_thread *thread, const struct tls_service *service)
+{
+	int rc = tls_begin(l, thread, service->ctx);
+
+	if (rc)
+		return rc;
+	SSL_set_accept_state(l->tls->ssl);
 	thread->handshakes++;
 	return 0;
+}
+
+/* The certificate must be for the name, or for the address that was asked. */
+static bool expect(SSL *ssl, const char *name, const struct endpoint *to)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+	char text[ADDR_TEXT];
+
+	if (!name)
+		return X509_VERIFY_PARAM_set1_ip_asc(param, addr_format(&to->addr, text)) == 1;
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	return SSL_set_tlsext_host_name(ssl, name) == 1 && SSL_set1_host(ssl, name) == 1;
+}
+
+int tls_connect(struct link *l, struct tls_thread *thread, const struct tls_pool *pool,
+		const struct conf_backend *backend, const struct endpoint *to)
+{
+	int rc = tls_begin(l, thread, pool->ctx);
+	struct tls *t = l->tls;
+
+	if (rc)
+		return rc;
+	SSL_set_connect_state(t->ssl);
+	t->session = &thread->sessions[backend->number];
+	if (*t->session)
+		SSL_set_session(t->ssl, *t->session);
+	if (expect(t->ssl, pool->conf->tls->name, to))
+		return 0;
+	tls_link_close(l, true);
+	return -ENOMEM;
 }
 
 static enum tls_end end_of_reason(int reason)
@@ -95,6 +136,21 @@ static enum tls_end end_of(const struct link *l, int error)
 	return end_of_reason(ERR_GET_REASON(ERR_peek_error()));
 }
 
+/* The connection's own story is told by who made it. */
+static void log_backend(const struct tls *t, enum tls_end end)
+{
+	static struct log_rate rate;
+	const struct tls_pool *p = SSL_CTX_get_app_data(SSL_get_SSL_CTX(t->ssl));
+	long why = SSL_get_verify_result(t->ssl);
+
+	if (end == TLS_END_gone)
+		return;
+	log_limited(&rate, LOG_LEVEL_WARN, "handshake with a backend failed pool=%s end=%s: %s",
+		    p->conf->name, tls_end_name(end),
+		    end == TLS_END_certificate ? X509_verify_cert_error_string(why)
+					       : tls_end_text(end));
+}
+
 static void handshake_over(struct link *l, enum tls_end end)
 {
 	struct tls *t = l->tls;
@@ -102,11 +158,17 @@ static void handshake_over(struct link *l, enum tls_end end)
 	t->end = end;
 	t->over = true;
 	t->established = end == TLS_END_done;
-	t->thread->handshakes--;
-	t->thread->ends[end]++;
+	if (!t->session) {
+		t->thread->handshakes--;
+		t->thread->ends[end]++;
+	}
 	if (!t->established) {
 		l->failed = l->broken = true;
 		l->error = l->error ? l->error : EPROTO;
+		/* Who waits to send is told so. */
+		l->writable = t->session != NULL;
+		if (t->session)
+			log_backend(t, end);
 		return;
 	}
 	t->thread->resumed += SSL_session_reused(t->ssl);
@@ -303,7 +365,7 @@ void tls_link_close(struct link *l, bool reset)
 {
 	struct tls *t = l->tls;
 
-	if (!t->over)
+	if (!t->over && !t->session)
 		t->thread->handshakes--;
 	if (t->established && !reset && !l->failed && !l->broken && !t->closing && !t->cut) {
 		ERR_clear_error();

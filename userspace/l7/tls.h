@@ -54,9 +54,11 @@ const char *tls_end_text(enum tls_end end);
 struct tls {
 	SSL *ssl;
 	struct tls_thread *thread;
-	struct buf pending;            /* records that the socket did not take yet */
-	uint64_t sent_ms;              /* when something was sent last */
-	uint32_t burst;                /* bytes since the last pause */
+	struct ssl_session_st *
+		*session;   /* of the backend, where the last one is kept; NULL: a client's */
+	struct buf pending; /* records that the socket did not take yet */
+	uint64_t sent_ms;   /* when something was sent last */
+	uint32_t burst;     /* bytes since the last pause */
 	uint32_t certs[KEYRING_KINDS]; /* that it can be had with; number + 1 */
 	enum tls_end end;              /* once the handshake is over */
 	bool established, over;
@@ -69,6 +71,10 @@ struct tls {
 
 /* Makes a link one of TLS. The handshake begins with its next event. 0 or -ENOMEM. */
 int tls_accept(struct link *l, struct tls_thread *thread, const struct tls_service *service);
+
+/* Likewise towards a backend. Its session is kept for the next connection to it. */
+int tls_connect(struct link *l, struct tls_thread *thread, const struct tls_pool *pool,
+		const struct conf_backend *backend, const struct endpoint *to);
 
 /* ---- for link.c ----------------------------------------------------------------------- */
 

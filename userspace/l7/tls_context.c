@@ -124,14 +124,16 @@ static bool default_certs(SSL_CTX *ctx, struct tls_service *s)
 
 /* ---- who may come in ------------------------------------------------------------------ */
 
-static bool authorities_add(SSL_CTX *ctx, X509_STORE *store, OSSL_LIB_CTX *lib, struct span der)
+/* ctx: clients are told who they are; or NULL. */
+static bool store_add(SSL_CTX *ctx, X509_STORE *store, OSSL_LIB_CTX *lib, struct span der)
 {
 	const unsigned char *at = (const unsigned char *)der.p, *end = at + der.len;
 	bool ok = true;
 	X509 *x;
 
 	while (ok && at < end && (x = tls_x509(lib, &at, end))) {
-		ok = X509_STORE_add_cert(store, x) == 1 && SSL_CTX_add_client_CA(ctx, x) == 1;
+		ok = X509_STORE_add_cert(store, x) == 1 &&
+		     (!ctx || SSL_CTX_add_client_CA(ctx, x) == 1);
 		X509_free(x);
 	}
 	return ok && at == end;
@@ -164,7 +166,7 @@ static bool clients_ask(SSL_CTX *ctx, struct tls_service *s)
 				   ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
 				   : SSL_VERIFY_PEER,
 			   NULL);
-	if (!authorities_add(ctx, store, s->owner->lib, keyring_bytes(ring, k->ca)))
+	if (!store_add(ctx, store, s->owner->lib, keyring_bytes(ring, k->ca)))
 		return false;
 	if (k->crl.len == 0)
 		return true;
@@ -254,6 +256,56 @@ static int on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_
 				  in_len) == OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_OK;
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* ---- towards backends ----------------------------------------------------------------- */
+
+/* For the next connection; in TLS 1.3 it comes behind the handshake. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct tls *t = tls_of(ssl);
+
+	SSL_SESSION_free(*t->session);
+	*t->session = session;
+	return 1; /* it is ours now */
+}
+
+static bool pool_certs(SSL_CTX *ctx, struct tls_pool *p)
+{
+	const struct keyring *ring = &p->owner->ring->keyring;
+	const struct keyring_pool *k = keyring_pool(ring, p->index);
+	const struct tls_loaded *l = k->cert ? tls_load(p->owner, k->cert - 1) : NULL;
+
+	if (k->cert && (!l || SSL_CTX_use_cert_and_key(ctx, l->leaf, l->key, l->chain, 1) != 1))
+		return false;
+	if (!p->conf->tls->verify)
+		return true;
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	/* An authority that is named may stand below a root that is not. */
+	return store_add(NULL, SSL_CTX_get_cert_store(ctx), p->owner->lib,
+			 keyring_bytes(ring, k->ca)) &&
+	       X509_STORE_set_flags(SSL_CTX_get_cert_store(ctx), X509_V_FLAG_PARTIAL_CHAIN) == 1;
+}
+
+SSL_CTX *tls_context_pool_new(struct tls_pool *p)
+{
+	static const unsigned char protocols[] = "\x08http/1.1";
+	SSL_CTX *ctx = SSL_CTX_new_ex(p->owner->lib, NULL, TLS_client_method());
+
+	if (!ctx)
+		return NULL;
+	SSL_CTX_set_app_data(ctx, p);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, on_session);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_read_ahead(ctx, 1);
+	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+	    SSL_CTX_set_alpn_protos(ctx, protocols, sizeof(protocols) - 1) == 0 &&
+	    pool_certs(ctx, p))
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
 }
 
 /* ---- all ------------------------------------------------------------------------------ */

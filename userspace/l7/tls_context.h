@@ -16,6 +16,8 @@ struct tls_loaded {
 /* From the thread's keyring. NULL with OpenSSL's reason. */
 SSL_CTX *tls_context_new(struct tls_service *s);
 
+SSL_CTX *tls_context_pool_new(struct tls_pool *p);
+
 /* A certificate of the keyring, parsed when it is asked for first. NULL: it cannot be used. */
 const struct tls_loaded *tls_load(struct tls_thread *t, uint32_t cert);
 

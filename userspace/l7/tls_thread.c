@@ -126,6 +126,24 @@ static void service_renew(struct tls_thread *t, uint32_t index)
 	s->ctx = ctx;
 }
 
+static void pool_renew(struct tls_thread *t, uint32_t index)
+{
+	struct tls_pool *p = &t->pools[index];
+	SSL_CTX *ctx = p->conf->tls ? tls_context_pool_new(p) : NULL;
+
+	if (!p->conf->tls)
+		return;
+	if (!ctx) {
+		log_err("pool=%s cannot speak TLS%s: %s", p->conf->name,
+			p->ctx ? " with the new certificates; it goes on with those before" : "",
+			ERR_reason_error_string(ERR_peek_error()));
+		ERR_clear_error();
+		return;
+	}
+	SSL_CTX_free(p->ctx);
+	p->ctx = ctx;
+}
+
 static int renew(struct tls_thread *t)
 {
 	struct tls_shared *s = t->shared;
@@ -153,6 +171,8 @@ static int renew(struct tls_thread *t)
 	t->loaded = loaded;
 	for (uint32_t i = 0; i < keyring_head(&ring->keyring)->n_services; i++)
 		service_renew(t, i);
+	for (uint32_t i = 0; i < keyring_head(&ring->keyring)->n_pools; i++)
+		pool_renew(t, i);
 	return 0;
 }
 
@@ -161,6 +181,13 @@ const struct tls_service *tls_thread_service(struct tls_thread *t, uint32_t inde
 	if (atomic_load_explicit(&t->shared->version, memory_order_acquire) != t->version)
 		renew(t);
 	return t->services[index].ctx ? &t->services[index] : NULL;
+}
+
+const struct tls_pool *tls_thread_pool(struct tls_thread *t, uint32_t index)
+{
+	if (atomic_load_explicit(&t->shared->version, memory_order_acquire) != t->version)
+		renew(t);
+	return t->pools[index].ctx ? &t->pools[index] : NULL;
 }
 
 bool tls_host_fits(struct tls_thread *t, uint32_t service, struct span sni, struct span host)
@@ -204,8 +231,12 @@ int tls_thread_init(struct tls_thread *t, struct thread *thread, struct tls_shar
 	t->thread = thread;
 	t->shared = shared;
 	t->services = calloc(conf->n_services ? conf->n_services : 1, sizeof(*t->services));
-	if (!t->services)
+	t->pools = calloc(conf->n_pools ? conf->n_pools : 1, sizeof(*t->pools));
+	t->sessions = calloc(conf->n_pool_backends + 1, sizeof(SSL_SESSION *));
+	if (!t->services || !t->pools || !t->sessions)
 		return -ENOMEM;
+	for (uint32_t i = 0; i < conf->n_pools; i++)
+		t->pools[i] = (struct tls_pool){.owner = t, .conf = &conf->pools[i], .index = i};
 	for (uint32_t i = 0; i < conf->n_services; i++)
 		t->services[i] =
 			(struct tls_service){.owner = t, .conf = &conf->services[i], .index = i};
@@ -216,6 +247,9 @@ int tls_thread_init(struct tls_thread *t, struct thread *thread, struct tls_shar
 	for (uint32_t i = 0; rc == 0 && i < conf->n_services; i++)
 		if (conf->services[i].tls && !t->services[i].ctx)
 			rc = -EINVAL;
+	for (uint32_t i = 0; rc == 0 && i < conf->n_pools; i++)
+		if (conf->pools[i].tls && !t->pools[i].ctx)
+			rc = -EINVAL;
 	return rc;
 }
 
@@ -225,7 +259,13 @@ void tls_thread_fini(struct tls_thread *t)
 		return;
 	for (uint32_t i = 0; t->services && i < t->thread->conf->n_services; i++)
 		SSL_CTX_free(t->services[i].ctx);
+	for (unsigned i = 0; t->pools && i < t->thread->conf->n_pools; i++)
+		SSL_CTX_free(t->pools[i].ctx);
+	for (unsigned i = 0; t->sessions && i < t->thread->conf->n_pool_backends; i++)
+		SSL_SESSION_free(t->sessions[i]);
 	free(t->services);
+	free(t->pools);
+	free(t->sessions);
 	loaded_drop(t);
 	ring_release(t->shared, t->ring);
 	EVP_CIPHER_free(t->ticket_cipher);

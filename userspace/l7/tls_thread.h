@@ -43,6 +43,14 @@ struct tls_service {
 	SSL_CTX *ctx; /* NULL: this service speaks no TLS */
 };
 
+/* Towards the backends of a pool. */
+struct tls_pool {
+	struct tls_thread *owner;
+	const struct conf_pool *conf;
+	uint32_t index;
+	SSL_CTX *ctx; /* NULL: they are spoken with in clear */
+};
+
 struct tls_loaded; /* a certificate with its key, as OpenSSL has it */
 
 struct tls_thread {
@@ -55,8 +63,11 @@ struct tls_thread {
 	EVP_MAC *ticket_mac;
 	struct bio_method_st *wire_method; /* BIO_METHOD */
 	struct tls_service *services;      /* [n_services] */
-	struct tls_loaded **loaded;        /* [n_certs] */
-	uint32_t *order;                   /* of loading; a ring of TLS_LOADED */
+	struct tls_pool *pools;            /* [n_pools] */
+	struct ssl_session_st *
+		*sessions;          /* [n_pool_backends]; the last one of each, to be resumed */
+	struct tls_loaded **loaded; /* [n_certs] */
+	uint32_t *order;            /* of loading; a ring of TLS_LOADED */
 	uint32_t n_loaded;
 	uint32_t handshakes; /* under way */
 	uint64_t *ends;      /* [TLS_END_COUNT] */
@@ -72,6 +83,9 @@ void tls_thread_fini(struct tls_thread *t);
 /* The service as it is now: after a change of the keyring, by the new one. NULL: it cannot be
  * used, or speaks no TLS. */
 const struct tls_service *tls_thread_service(struct tls_thread *t, uint32_t index);
+
+/* Likewise a pool. */
+const struct tls_pool *tls_thread_pool(struct tls_thread *t, uint32_t index);
 
 /* Host, without a port, is what the client asked for in its handshake, or its certificate is for
  * both; or the client asked for no name. */

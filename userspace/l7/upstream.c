@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "l7/tls.h"
+
 /* ---- all of them ---------------------------------------------------------------------- */
 
 int upstreams_init(struct upstreams *us, struct thread *thread, const struct upstream_calls *calls)
@@ -76,7 +78,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	link_ready(&u->link, what);
 	if (u->user)
 		u->backend->pool->owner->ready(u);
-	else if (u->link.readable)
+	else if (!link_quiet(&u->link))
 		/* Between requests a backend can only hang up, or say what nobody asked for. */
 		upstream_close(u);
 }
@@ -116,12 +118,23 @@ static void too_old(struct timer *t)
 	upstream_close((struct upstream *)((char *)t - offsetof(struct upstream, timer)));
 }
 
+/* If its pool speaks TLS. */
+static bool encrypt(struct upstream *u, struct backend *b)
+{
+	struct tls_thread *t = &thread_of(b)->tls;
+	const struct conf_pool *conf = b->pool->conf;
+	const struct tls_pool *pool = conf->tls ? tls_thread_pool(t, conf->index) : NULL;
+
+	return !conf->tls || (pool && tls_connect(&u->link, t, pool, b->conf, &b->endpoint) == 0);
+}
+
 static struct upstream *upstream_new(struct backend *b, void *user)
 {
 	struct upstream *u = calloc(1, sizeof(*u));
 	int fd = u ? connect_start(b) : -1, saved;
 
-	if (fd >= 0 && link_open(&u->link, fd, thread_of(b)->base, on_event, u) == 0) {
+	if (fd >= 0 && link_open(&u->link, fd, thread_of(b)->base, on_event, u) == 0 &&
+	    encrypt(u, b)) {
 		u->backend = b;
 		u->user = user;
 		u->connecting = true;
@@ -129,6 +142,8 @@ static struct upstream *upstream_new(struct backend *b, void *user)
 		return u;
 	}
 	saved = fd >= 0 ? ENOMEM : errno;
+	if (fd >= 0)
+		link_close(&u->link, &thread_of(b)->pool, false);
 	free(u);
 	errno = saved;
 	return NULL;
