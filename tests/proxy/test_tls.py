@@ -339,6 +339,23 @@ def test_or_none_at_all(make, authority, people):
     refused(proxy.connect, context=known(authority, authority.issue('mallory')))
 
 
+# ---- what is told of a client -----------------------------------------------------------
+
+def test_facts_in_the_access_log(make, authority, people):
+    proxy = make(more=f'verify = optional client_ca = "{people.path}"',
+                 daemon='access_format = "$tls_version $tls_sni $tls_client_verify '
+                        '\\"$tls_client_subject\\" $ja4 $scheme"'.replace('\\"', '|'))
+    proxy.connect(context=known(authority, people.issue('alice'))).ask(hello())
+    await_until(lambda: len(proxy.lines()) == 1, 'a line')
+    proxy.connect().ask(hello())
+    await_until(lambda: len(proxy.lines()) == 2, 'another')
+    first, second = proxy.lines()
+    assert re.fullmatch(r'TLSv1.3 site.test SUCCESS \|CN=alice\| t13d\d{4}00_\w{12}_\w{12} https',
+                        first)
+    assert second.startswith('TLSv1.3 site.test NONE |-| ')
+    assert second.split()[-2] == first.split()[-2], 'the same client, the same fingerprint'
+
+
 # ---- ends -------------------------------------------------------------------------------
 
 def test_close_notify_ends_an_answer(make):

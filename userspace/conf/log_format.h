@@ -48,6 +48,8 @@
 	FIELD(tls_version, FACT, "of the client's connection")                                     \
 	FIELD(tls_cipher, FACT, "likewise")                                                        \
 	FIELD(tls_sni, FACT, "the name that the client asked for in its handshake")                \
+	FIELD(tls_client_subject, FACT, "whose certificate the client has shown")                  \
+	FIELD(tls_client_verify, FACT, "SUCCESS, or NONE when it has shown none")                  \
 	FIELD(ja4, FACT, "fingerprint of the client's handshake")                                  \
 	FIELD(connection, FACT, "number of the connection in its thread")                          \
 	FIELD(connection_requests, FACT, "requests on it so far")

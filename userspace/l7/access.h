@@ -67,6 +67,7 @@ struct access_facts {
 	enum access_reason reason;
 	struct span cache, request_id, trace_id;
 	struct span scheme, tls_version, tls_cipher, tls_sni, ja4;
+	struct span tls_client_subject, tls_client_verify;
 	uint64_t connection;
 	unsigned connection_requests;
 };

@@ -23,8 +23,28 @@ static long since(const struct client *c, uint64_t then)
 	return then ? (long)(then - c->began_ms) : -1;
 }
 
+static void tls_facts(const struct client *c, struct access_facts *facts, char *subject,
+		      size_t size)
+{
+	const struct tls *t = c->link.tls;
+
+	facts->scheme = c->service->tls ? SPAN("https") : SPAN("http");
+	if (!t)
+		return;
+	facts->tls_version = tls_version(t);
+	facts->tls_cipher = tls_cipher(t);
+	facts->tls_sni = tls_sni(t);
+	if (t->ja4)
+		facts->ja4 = (struct span){t->ja4, strlen(t->ja4)};
+	if (c->service->tls->verify == CONF_TLS_VERIFY_NONE)
+		return;
+	facts->tls_client_subject = tls_client_subject(t, subject, size);
+	facts->tls_client_verify = facts->tls_client_subject.len ? SPAN("SUCCESS") : SPAN("NONE");
+}
+
 void request_log(struct client *c)
 {
+	char subject[256];
 	struct thread *t = thread_of(c);
 	struct access_facts facts = {
 		.client = &c->peer,
@@ -45,12 +65,7 @@ void request_log(struct client *c)
 		.reason = c->reason,
 	};
 
-	facts.scheme = c->service->tls ? SPAN("https") : SPAN("http");
-	if (c->link.tls) {
-		facts.tls_version = tls_version(c->link.tls);
-		facts.tls_cipher = tls_cipher(c->link.tls);
-		facts.tls_sni = tls_sni(c->link.tls);
-	}
+	tls_facts(c, &facts, subject, sizeof(subject));
 	if (t->access.fd >= 0)
 		access_log(&t->access, &c->note, &facts);
 }

@@ -60,6 +60,7 @@ struct tls {
 	uint64_t sent_ms;   /* when something was sent last */
 	uint32_t burst;     /* bytes since the last pause */
 	uint32_t certs[KEYRING_KINDS]; /* that it can be had with; number + 1 */
+	char *ja4;                     /* of the client; NULL: nobody wants to know */
 	enum tls_end end;              /* once the handshake is over */
 	bool established, over;
 	bool readable, writable; /* the socket, as in struct link */
@@ -94,6 +95,9 @@ enum tls_end tls_strip(struct link *l);
 
 /* The name that the client asked for, lower case; empty: none. Valid as long as the link. */
 struct span tls_sni(const struct tls *t);
+/* Whose certificate the client has shown, as one line written into buf; empty: it has shown none.
+ */
+struct span tls_client_subject(const struct tls *t, char *buf, size_t size);
 struct span tls_version(const struct tls *t);
 struct span tls_cipher(const struct tls *t);
 

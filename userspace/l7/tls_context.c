@@ -5,6 +5,7 @@
  */
 #include "l7/tls_context.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
@@ -13,6 +14,7 @@
 #include <openssl/ssl.h>
 
 #include "base/log.h"
+#include "l7/hello.h"
 #include "l7/thread.h"
 
 /* Both profiles leave the order to the client, who knows what its processor does best. */
@@ -29,6 +31,27 @@ static struct tls *tls_of(SSL *ssl)
 	const struct link *l = SSL_get_app_data(ssl);
 
 	return l->tls;
+}
+
+/* ---- what the client is like ---------------------------------------------------------- */
+
+/* OpenSSL shows each message as it comes; the first one is the ClientHello. */
+static void on_message(int sent, int version, int type, const void *bytes, size_t len, SSL *ssl,
+		       void *arg)
+{
+	struct tls *t = tls_of(ssl);
+	const unsigned char *p = bytes;
+	struct hello h;
+
+	(void)version, (void)arg;
+	if (sent || type != SSL3_RT_HANDSHAKE || len <= HELLO_HEADER ||
+	    p[0] != SSL3_MT_CLIENT_HELLO)
+		return;
+	SSL_set_msg_callback(ssl, NULL);
+	t->ja4 = malloc(HELLO_JA4);
+	if (t->ja4 &&
+	    (!hello_parse(&h, p + HELLO_HEADER, len - HELLO_HEADER) || !hello_ja4(t->ja4, &h)))
+		t->ja4[0] = '\0';
 }
 
 /* ---- which certificate ---------------------------------------------------------------- */
@@ -331,6 +354,8 @@ SSL_CTX *tls_context_new(struct tls_service *s)
 	if (!ctx)
 		return NULL;
 	SSL_CTX_set_app_data(ctx, s);
+	if (s->owner->ja4)
+		SSL_CTX_set_msg_callback(ctx, on_message);
 	SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
 	SSL_CTX_set_tlsext_servername_arg(ctx, s);
 	SSL_CTX_set_tlsext_status_cb(ctx, on_status);

@@ -69,6 +69,7 @@ struct tls_thread {
 	struct tls_loaded **loaded; /* [n_certs] */
 	uint32_t *order;            /* of loading; a ring of TLS_LOADED */
 	uint32_t n_loaded;
+	bool ja4;            /* somebody wants to know */
 	uint32_t handshakes; /* under way */
 	uint64_t *ends;      /* [TLS_END_COUNT] */
 	uint64_t resumed;    /* of those done */
