@@ -25,6 +25,7 @@ daemon {{
 	user = "nobody"  threads = {threads}  drain_timeout = {drain}  access_log = "{log}"
 	{daemon}
 }}
+{top}
 service "site" {{
 	kind   = l7
 	listen = {{ "127.0.0.1:{port}", "[::1]:{port}" }}
@@ -371,13 +372,13 @@ class Proxy(Sluiced):
     a tuple of one of these, its weight and maybe more settings. One thread, so that it has one
     pool."""
 
-    def __init__(self, folder, *backends, service='', daemon='', threads=1, drain='0ms'):
+    def __init__(self, folder, *backends, service='', daemon='', top='', threads=1, drain='0ms'):
         self.port, self.clients, self.stopped = free_port(), [], False
         self.access_log = os.path.join(folder, 'access.log')
         path = os.path.join(folder, 'test.conf')
         with open(path, 'w', encoding='ascii') as f:
             f.write(CONFIG.format(threads=threads, drain=drain, log=self.access_log,
-                                  daemon=daemon, port=self.port, service=service,
+                                  daemon=daemon, top=top, port=self.port, service=service,
                                   backends=''.join(map(self.backend, enumerate(backends)))))
         super().__init__([SLUICED, '--no-gate', '-c', path])
         self.awaits('ready')

@@ -433,7 +433,7 @@ static const cfg_opt_t *unknown(struct clean *c, struct level *l, const struct w
 	else
 		complain(c->r, word->line, "%s has no \"%.*s\"; %s", section, SHOWN(word),
 			 l->up ? "sluice.conf(5) lists what it has"
-			       : "write gate, daemon, service or pool");
+			       : "write gate, daemon, service, pool or cache");
 	return NULL;
 }
 
@@ -513,7 +513,8 @@ char *text_clean(struct reading *r, const char *text, size_t len, size_t *clean_
 		any |= file.seen[i] != 0;
 	if (!any && r->mistakes == mistakes)
 		complain(r, 1,
-			 "there is nothing in this file; write gate, daemon, service or pool");
+			 "there is nothing in this file; write gate, daemon, service, pool or "
+			 "cache");
 	fputc('\n', c.out);
 	if (fclose(c.out) != 0) {
 		free(clean);

@@ -18,6 +18,7 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
+#include "conf/cache.h"
 #include "conf/compress.h"
 #include "conf/log_format.h"
 #include "conf/pool.h"
@@ -92,6 +93,9 @@ struct conf_service {
 	uint64_t max_body;            /* bytes of a request body: 1g; 0 = no limit */
 	const struct conf_tls *tls;   /* NULL: clients speak plain HTTP */
 	struct conf_compress compress;
+
+	struct conf_caching caching;
+
 	unsigned line;
 };
 
@@ -131,6 +135,8 @@ struct conf {
 	unsigned n_pools, n_named_pools;
 	unsigned n_pool_backends; /* of all of them */
 	bool has_unix;            /* one of them is a UNIX socket */
+	struct conf_cache *caches;
+	unsigned n_caches, n_cachings; /* cachings: uses of caches */
 	struct conf_service *services;
 	unsigned n_services;
 	uint32_t n_slots; /* backends that are checked */

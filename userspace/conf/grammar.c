@@ -84,6 +84,32 @@ static cfg_opt_t upstream_tls_opts[] = {
 		CFG_SEC("upstream_tls", upstream_tls_opts, CFGF_NODEFAULT),                        \
 		CFG_SEC("backend", backend_opts, CFGF_MULTI)
 cfg_opt_t pool_opts[] = {ONE(GRAMMAR_NAME), POOL_OPTS, CFG_END()};
+static cfg_opt_t cache_opts[] = {
+	ONE(GRAMMAR_NAME),
+	ONE("memory"),
+	ONE("max_object"),
+	CFG_END(),
+};
+/* Within a service: how it uses a cache. */
+static cfg_opt_t caching_opts[] = {
+	ONE("store"),
+	ONE("default_ttl"),
+	ONE("heuristic_max"),
+	ONE("stale_if_error"),
+	ONE("stale_while_revalidate"),
+	ONE("wait_timeout"),
+	ONE("pass_memory"),
+	MANY("ttl"),
+	ONE("set_cookie"),
+	ONE("request_directives"),
+	ONE("cache_status"),
+	ONE("query"),
+	MANY("key_headers"),
+	MANY("key_cookies"),
+	MANY("allow_headers"),
+	MANY("bypass_cookies"),
+	CFG_END(),
+};
 // clang-format off
 static cfg_opt_t compress_opts[] = {
 	MANY("encodings"), MANY("types"),     ONE("min_length"), ONE("gzip_level"),
@@ -138,6 +164,7 @@ static cfg_opt_t service_opts[] = {
 	MANY("trusted"),
 	CFG_SEC("limit", limit_opts, CFGF_NODEFAULT),
 	CFG_SEC("compress", compress_opts, CFGF_NODEFAULT),
+	CFG_SEC("cache", caching_opts, CFGF_NODEFAULT),
 	POOL_OPTS,
 	CFG_SEC("tls", tls_opts, CFGF_NODEFAULT),
 	CFG_END(),
@@ -148,6 +175,7 @@ cfg_opt_t grammar[] = {
 	CFG_SEC("daemon", daemon_opts, CFGF_NODEFAULT),
 	CFG_SEC("service", service_opts, CFGF_MULTI),
 	CFG_SEC("pool", pool_opts, CFGF_MULTI),
+	CFG_SEC("cache", cache_opts, CFGF_MULTI),
 	CFG_END(),
 };
 

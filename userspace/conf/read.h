@@ -141,6 +141,12 @@ void pool_refuse(struct reading *r, cfg_t *l4);
 const struct conf_pool *pool_of_service(struct reading *r, cfg_t *sec,
 					const struct conf_service *s);
 
+/* ---- cache.c -------------------------------------------------------------------------- */
+
+void caches_read(struct reading *r, cfg_t *file);
+/* The cache section of an l7 service. */
+void caching_read(struct reading *r, cfg_t *sec, struct conf_service *s);
+
 /* ---- access.c ------------------------------------------------------------------------- */
 
 void access_read(struct reading *r, cfg_t *daemon); /* NULL: there is no such section */

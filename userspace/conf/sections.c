@@ -421,6 +421,8 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 		s->pool = pool_of_service(r, sec, s);
 	s->tls = tls_section_read(r, cfg_size(sec, "tls") ? cfg_getsec(sec, "tls") : NULL, s);
 	ring_check(r, value_of(sec, "ring_size"), s);
+	if (cfg_size(sec, "cache"))
+		caching_read(r, cfg_getsec(sec, "cache"), s);
 }
 
 void sections_read(struct reading *r, cfg_t *file)
@@ -434,6 +436,7 @@ void sections_read(struct reading *r, cfg_t *file)
 		complain(r, 1, "there are %u services; a gate holds %u", n,
 			 SLUICE_MAX_SERVICES - 1);
 	pools_read(r, file, n);
+	caches_read(r, file);
 	c->services = reading_alloc(r, n, sizeof(*c->services));
 	for (unsigned i = 0; c->services && !r->oom && i < n; i++) {
 		c->services[i].index = i;

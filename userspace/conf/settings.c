@@ -26,6 +26,8 @@
 #define RETRY(name, kind, ...)    ROW("retry", name, kind, 0, struct conf_retry, __VA_ARGS__)
 #define OUTLIER(name, kind, ...)  ROW("outlier", name, kind, 0, struct conf_outlier, __VA_ARGS__)
 #define HEALTH(name, kind, ...)   ROW("health", name, kind, 0, struct conf_health, __VA_ARGS__)
+#define CACHE(name, kind, ...)    ROW("cache", name, kind, 0, struct conf_cache, __VA_ARGS__)
+#define CACHING(name, kind, ...)  ROW("caching", name, kind, 0, struct conf_caching, __VA_ARGS__)
 #define L7(name, kind, ...)       ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
 #define TLS(name, kind, ...)      ROW("tls", name, kind, 0, struct conf_tls, __VA_ARGS__)
 #define MS                        SETTING_MS
@@ -85,6 +87,18 @@ const struct setting settings[] = {
 	POOL("response_timeout", MS, response_ms, 60000, 1, 24 * HOUR),
 	POOL("upstream_idle_timeout", MS, upstream_idle_ms, 60000, 1, 24 * HOUR),
 	POOL("upstream_idle_max", COUNT, upstream_idle_max, 1024, 0, 100000),
+
+	CACHE("memory", BYTES, memory, 256U << 20, 1U << 20, 1ULL << 40),
+	CACHE("max_object", BYTES, max_object, 32U << 20, 1024, 1ULL << 40),
+	CACHING("default_ttl", MS, default_ttl_ms, 0, 0, 24 * HOUR),
+	CACHING("heuristic_max", MS, heuristic_ms, 24 * HOUR, 0, 30 * 24 * HOUR),
+	CACHING("stale_if_error", MS, stale_if_error_ms, 60000, 0, 30 * 24 * HOUR),
+	CACHING("stale_while_revalidate", MS, stale_while_ms, 0, 0, 30 * 24 * HOUR),
+	CACHING("wait_timeout", MS, wait_ms, 10000, 0, HOUR),
+	CACHING("pass_memory", MS, pass_ms, 10000, 0, HOUR),
+	CACHING("request_directives", YES, request_directives, 1, 0, 1),
+	CACHING("cache_status", YES, cache_status, 1, 0, 1),
+	CACHING("query", YES, query, 1, 0, 1),
 
 	LIMIT("packets", COUNT, packets, 0, 0, 10000000),
 	LIMIT("connections", COUNT, connections, 0, 0, 10000000),

@@ -34,7 +34,8 @@
 	REASON(no_memory, "memory ran out")                                                        \
 	REASON(tunnel_idle, "nobody said anything in the tunnel for too long")                     \
 	REASON(queue_full, "all backends were at their limits, and the queue had no place")        \
-	REASON(queue_timeout, "all backends were at their limits for too long")
+	REASON(queue_timeout, "all backends were at their limits for too long")                    \
+	REASON(cached, "answered from the cache")
 
 enum access_reason {
 #define REASON(name, text) ACCESS_##name,

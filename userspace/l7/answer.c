@@ -51,6 +51,8 @@ static bool take_back(struct client *c)
 
 static enum go fail(struct client *c, unsigned status, enum access_reason reason, struct span field)
 {
+	if (c->cached.fetch)
+		return fetch_failed(c, status, reason);
 	if (c->answering && !take_back(c))
 		return request_abort(c, reason);
 	c->reason = reason;

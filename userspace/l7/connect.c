@@ -169,7 +169,7 @@ void connect_serve(struct waiter *w)
 {
 	struct client *c = (struct client *)((char *)w - offsetof(struct client, waiter));
 
-	event_active(&c->link.event, EV_TIMEOUT, 0);
+	request_turn(c);
 }
 
 /* ---- what failed ---------------------------------------------------------------------- */

@@ -56,23 +56,25 @@ static enum go send_request(struct client *c)
 /* ---- EXCHANGE: the response's head ---------------------------------------------------- */
 
 /* Room behind what waits there for a head that was len bytes long. */
-static bool head_room(struct client *c, uint32_t len)
+static bool head_room(struct client *to, uint32_t len)
 {
-	struct buf *out = &c->link.out;
+	struct buf *out = &to->link.out;
 	uint32_t need = buf_len(out) + len + BUF_NOTE;
 
 	if (out->data && buf_room(out) >= len + BUF_NOTE)
 		return true;
-	return buf_reserve(&thread_of(c)->pool, out, need < BUF_SIZE ? BUF_SIZE : need);
+	return buf_reserve(&thread_of(to)->pool, out, need < BUF_SIZE ? BUF_SIZE : need);
 }
 
-static enum go forward(struct client *c, uint32_t len, struct forward_facts *facts)
+/* to: who gets it; the client itself, or whom a fetch is for. */
+static enum go forward(struct client *c, struct client *to, uint32_t len,
+		       struct forward_facts *facts)
 {
 	struct thread *t = thread_of(c);
-	struct buf *out = &c->link.out;
+	struct buf *out = &to->link.out;
 	size_t n;
 
-	if (!head_room(c, len))
+	if (!head_room(to, len))
 		return request_abort(c, ACCESS_no_memory);
 	facts->via = (struct span){t->conf->hop_name, strlen(t->conf->hop_name)};
 	facts->date = thread_date(t);
@@ -91,7 +93,7 @@ static enum go switched(struct client *c, uint32_t len)
 
 	if (!c->upgrade || !c->up_done || !http1_upgrades_to(&thread_of(c)->head, facts.upgrade))
 		return answer_fail(c, 502, ACCESS_backend_bad);
-	if (forward(c, len, &facts) == END)
+	if (forward(c, c, len, &facts) == END)
 		return END;
 	return tunnel_begin(c);
 }
@@ -100,6 +102,7 @@ static enum go switched(struct client *c, uint32_t len)
 static enum go interim(struct client *c, uint32_t len)
 {
 	struct forward_facts facts = {.body = HTTP1_BODY_NONE};
+	struct client *to = c->cached.fetch ? fetch_leader(c) : c;
 
 	hedge_end(c);
 	if (thread_of(c)->head.status == 101)
@@ -107,15 +110,15 @@ static enum go interim(struct client *c, uint32_t len)
 	if (++c->n_interim > REQUEST_INTERIM)
 		return answer_fail(c, 502, ACCESS_backend_bad);
 	c->expects &= thread_of(c)->head.status != 100;
-	if (c->minor == 0) {
+	if (!to || to->minor == 0) {
 		buf_consume(&c->upstream->link.in, len);
 		c->scanned = 0;
 		return GO;
 	}
-	if (forward(c, len, &facts) == END)
+	if (forward(c, to, len, &facts) == END)
 		return END;
-	link_send(&c->link, NULL, 0, false);
-	return c->link.broken ? request_abort(c, ACCESS_client_gone) : GO;
+	link_send(&to->link, NULL, 0, false);
+	return to == c && c->link.broken ? request_abort(c, ACCESS_client_gone) : GO;
 }
 
 /* An answer that may be compressed for this client is, in chunks. */
@@ -148,11 +151,17 @@ static enum go final(struct client *c, uint32_t len)
 	bool open_ended = h->body == HTTP1_BODY_CHUNKED || h->body == HTTP1_BODY_CLOSE;
 	bool chunk = open_ended && c->minor > 0;
 	struct forward_facts facts = {.body = h->body, .content_length = h->content_length};
+	char status[CACHE_STATUS_BYTES];
 
+	if (c->cached.fetch) {
+		hedge_end(c);
+		return fetch_answered(c, len);
+	}
 	pool_answered(c->backend, c->upstream->asked_us, h->status);
 	hedge_end(c);
 	if (connect_again_for(c, h->status))
 		return GO;
+	cache_passed(c, h);
 	c->answering = true;
 	c->expects = false;
 	c->answer_at = c->link.sent + buf_len(&c->link.out);
@@ -177,7 +186,8 @@ static enum go final(struct client *c, uint32_t len)
 		buf_release(&t->pool, &c->upstream->link.out);
 	c->replay = false;
 	c->step = STEP_RESPOND;
-	return forward(c, len, &facts);
+	facts.extra = cache_status_passed(c, status);
+	return forward(c, c, len, &facts);
 }
 
 static bool response_read(struct client *c)
@@ -247,7 +257,7 @@ enum go exchange_send(struct client *c)
 /* ---- RESPOND -------------------------------------------------------------------------- */
 
 /* The response was read to its end, and is sent or in client.out. */
-static void release(struct client *c)
+void exchange_release(struct client *c)
 {
 	struct upstream *u = c->upstream;
 	struct link *l = &u->link;
@@ -292,7 +302,7 @@ enum go exchange_respond(struct client *c)
 		return go == TURN ? TURN : request_wait(c, c->service->body_ms);
 	if (!relay_settle(&c->down, &u->link, &c->link, &t->pool))
 		return request_abort(c, ACCESS_no_memory);
-	release(c);
+	exchange_release(c);
 	c->step = STEP_FLUSH;
 	return GO;
 }

@@ -248,6 +248,7 @@ size_t forward_response(char *buf, size_t room, const struct http1_head *h,
 	if (facts->vary_encoding)
 		PUT(&o, "Vary: Accept-Encoding\r\n");
 	put_via(&o, h, facts);
+	put(&o, facts->extra);
 	put_framing(&o, facts);
 	put_connection(&o, facts, false);
 	return finish(&o, buf);

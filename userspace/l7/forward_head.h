@@ -23,6 +23,7 @@ struct forward_facts {
 	struct span client;    /* request: the client's address, for X-Forwarded-For */
 	struct span proto;     /* request: "http" or "https" */
 	struct span authority; /* request: Host if none came (HTTP/1.0) */
+	struct span extra;     /* whole field lines to add */
 	struct span date;      /* response: "Date: ...\r\n" to add if none came */
 	struct span encoding;  /* response: what its body is compressed by; empty = as it came */
 	bool vary_encoding;    /* response: for another client it would be otherwise */

@@ -172,10 +172,14 @@ static enum go request_begin(struct client *c, uint32_t len)
 		return answer_fail(c, 413, ACCESS_refused);
 	}
 	c->key = hash_key(c->pool, h, &c->peer.addr);
+	if (cache_begin(c, h)) {
+		buf_consume(&c->link.in, len);
+		return GO;
+	}
 	if (!head_rewrite(c, h, len))
 		return answer_fail(c, 503, ACCESS_no_memory);
 	buf_consume(&c->link.in, len);
-	c->step = STEP_CONNECT;
+	cache_next(c);
 	return GO;
 }
 

@@ -63,7 +63,7 @@ int http1_version(const char *p, size_t len)
 
 /* ---- fields --------------------------------------------------------------------------- */
 
-static enum http1_field_id field_id(struct span name)
+enum http1_field_id http1_field_id(struct span name)
 {
 #define FIELD(id, text)                                                                            \
 	if (name.len == sizeof(text) - 1 && (name.p[0] | 0x20) == (text)[0] &&                     \
@@ -180,7 +180,7 @@ int http1_field_line(struct http1_parse *parse, struct http1_field *f)
 		last--;
 	f->name = (struct span){name, (size_t)(colon - name)};
 	f->value = (struct span){value, (size_t)(last - value)};
-	f->id = (uint8_t)field_id(f->name);
+	f->id = (uint8_t)http1_field_id(f->name);
 	f->hop = false;
 	parse->p = stop + 2;
 	return 0;

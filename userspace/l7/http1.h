@@ -51,6 +51,28 @@
 	FIELD(X_FORWARDED_FOR, "x-forwarded-for")                                                  \
 	FIELD(X_FORWARDED_HOST, "x-forwarded-host")                                                \
 	FIELD(X_FORWARDED_PROTO, "x-forwarded-proto")                                              \
+	FIELD(ACCEPT_LANGUAGE, "accept-language")                                                  \
+	FIELD(AGE, "age")                                                                          \
+	FIELD(AUTHORIZATION, "authorization")                                                      \
+	FIELD(CACHE_TAG, "cache-tag")                                                              \
+	FIELD(CDN_CACHE_CONTROL, "cdn-cache-control")                                              \
+	FIELD(CONTENT_LANGUAGE, "content-language")                                                \
+	FIELD(CONTENT_LOCATION, "content-location")                                                \
+	FIELD(COOKIE, "cookie")                                                                    \
+	FIELD(EXPIRES, "expires")                                                                  \
+	FIELD(IF_MATCH, "if-match")                                                                \
+	FIELD(IF_MODIFIED_SINCE, "if-modified-since")                                              \
+	FIELD(IF_NONE_MATCH, "if-none-match")                                                      \
+	FIELD(IF_RANGE, "if-range")                                                                \
+	FIELD(IF_UNMODIFIED_SINCE, "if-unmodified-since")                                          \
+	FIELD(LAST_MODIFIED, "last-modified")                                                      \
+	FIELD(LOCATION, "location")                                                                \
+	FIELD(PRAGMA, "pragma")                                                                    \
+	FIELD(PROXY_AUTHENTICATION_INFO, "proxy-authentication-info")                              \
+	FIELD(RANGE, "range")                                                                      \
+	FIELD(SET_COOKIE, "set-cookie")                                                            \
+	FIELD(SURROGATE_CONTROL, "surrogate-control")                                              \
+	FIELD(SURROGATE_KEY, "surrogate-key")                                                      \
 	FIELD(REFERER, "referer")                                                                  \
 	FIELD(USER_AGENT, "user-agent")
 
@@ -144,6 +166,9 @@ int http1_parse_response(struct http1_head *head, const char *buf, size_t len, s
 
 /* Why the last refusal on this thread happened: a static string for the access log. */
 const char *http1_refusal(void);
+
+/* What a field of this name is to the proxy. */
+enum http1_field_id http1_field_id(struct span name);
 
 /* First field with this id, or NULL. */
 const struct http1_field *http1_find(const struct http1_head *head, enum http1_field_id id);

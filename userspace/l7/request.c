@@ -75,6 +75,7 @@ void request_clear(struct client *c)
 	struct buf_pool *pool = &thread_of(c)->pool;
 
 	pool_leave(&c->waiter);
+	cache_clear(c);
 	hedge_end(c);
 	if (c->upstream)
 		upstream_close(c->upstream);
@@ -106,6 +107,8 @@ static void client_free(struct client *c)
 
 enum go request_abort(struct client *c, enum access_reason reason)
 {
+	if (c->cached.fetch)
+		return fetch_failed(c, 502, reason);
 	c->reason = reason;
 	/* A close-delimited body that stops would look whole to a client that gets a FIN. */
 	c->reset = c->answering && c->until_end;
@@ -120,17 +123,31 @@ static enum go (*const steps[STEP_COUNT])(struct client *) = {
 	[STEP_HEAD] = head_step,         [STEP_CONNECT] = connect_step,
 	[STEP_EXCHANGE] = exchange_send, [STEP_RESPOND] = exchange_respond,
 	[STEP_TUNNEL] = tunnel_step,     [STEP_FLUSH] = answer_flush,
-	[STEP_LINGER] = answer_linger,
+	[STEP_LINGER] = answer_linger,   [STEP_CACHE] = cache_wait,
+	[STEP_SERVE] = cache_serve,      [STEP_FETCH] = fetch_body,
 };
+
+void request_turn(struct client *c)
+{
+	if (c->cached.fetch)
+		fetch_turn(c);
+	else
+		event_active(&c->link.event, EV_TIMEOUT, 0);
+}
 
 static void go_on(struct client *c, enum go go)
 {
 	while (go == GO)
 		go = steps[c->step](c);
 	if (go == TURN)
-		event_active(&c->link.event, EV_TIMEOUT, 0);
+		request_turn(c);
 	else if (go == END)
 		client_free(c);
+}
+
+void request_end(struct client *c, enum go go)
+{
+	go_on(c, go);
 }
 
 void request_drive(struct client *c)
@@ -219,6 +236,9 @@ static enum go timeout(struct client *c)
 		return END;
 	case STEP_TUNNEL:
 		return request_abort(c, ACCESS_tunnel_idle);
+	case STEP_CACHE:
+	case STEP_SERVE:
+		return cache_timeout(c);
 	default:
 		return exchange_timeout(c);
 	}
@@ -290,6 +310,25 @@ void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 		proxied_begin(c);
 	else
 		go_on(c, request_open(c));
+}
+
+struct client *request_detached(struct requests *rs, const struct client *like)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->link.fd = -1;
+	c->owner = rs;
+	c->service = like->service;
+	c->pool = like->pool;
+	c->key = like->key;
+	c->peer = like->peer;
+	memcpy(c->peer_text, like->peer_text, sizeof(c->peer_text));
+	c->timer.fire = on_timer;
+	TAILQ_INSERT_TAIL(&rs->busy, c, entry);
+	rs->n++;
+	return c;
 }
 
 bool requests_idle(const struct requests *rs)

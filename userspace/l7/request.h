@@ -8,6 +8,7 @@
  *     |        |          |                     ^    +-> LINGER -> closed
  *     |        |          |                     |
  *     +--------+----------+-- an own answer ----+
+ *     +-> CACHE -> SERVE -----------------------+  (cache.h)
  *
  * After EXCHANGE a TUNNEL may follow, until its end. request.c has the table and drives,
  * handshake.c begins TLS, head.c reads what the client wants, exchange.c deals with the backend,
@@ -16,6 +17,7 @@
 #ifndef L7_REQUEST_H
 #define L7_REQUEST_H
 
+#include "l7/cache.h"
 #include "l7/pace.h"
 #include "l7/relay.h"
 #include "l7/upstream.h"
@@ -34,6 +36,9 @@ enum request_step {
 	STEP_EXCHANGE,  /* sending the request, reading the response head */
 	STEP_RESPOND,   /* sending the response, and the rest of the request */
 	STEP_TUNNEL,    /* after 101: bytes, both ways */
+	STEP_CACHE,     /* waiting for a fetch, one's own or another's */
+	STEP_SERVE,     /* sending what is in a cache */
+	STEP_FETCH,     /* without a client: the response goes into a cache */
 	STEP_FLUSH,     /* the response is in client.out */
 	STEP_LINGER,    /* reading what nobody wants, so that the answer is not lost in a reset */
 	STEP_COUNT,
@@ -91,6 +96,7 @@ struct client {
 	struct backend *tried[REQUEST_TRIES];
 	struct upstream *upstream;
 	struct relay up, down;
+	struct cached cached;
 	uint64_t progress; /* bytes moved, when the timer was set */
 	struct pace pace;
 	bool expects;       /* waits for 100 (Continue) in front of its body */
@@ -150,6 +156,12 @@ bool request_taken(struct client *c);
 void request_log(struct client *c);
 /* Everything of the request is given back; the connection stays as it is. */
 void request_clear(struct client *c);
+/* Goes on in another turn of the loop. */
+void request_turn(struct client *c);
+/* Goes on as a step said; c may be gone afterwards. */
+void request_end(struct client *c, enum go go);
+/* A client without a connection, for a fetch; NULL when memory is exhausted. */
+struct client *request_detached(struct requests *rs, const struct client *like);
 /* Ends the request without an answer. */
 enum go request_abort(struct client *c, enum access_reason reason);
 
@@ -203,12 +215,36 @@ enum go exchange_send(struct client *c);
 enum go exchange_respond(struct client *c);
 /* The time for one of these steps is over. */
 enum go exchange_timeout(struct client *c);
+/* The response was read to its end: the connection is for others, or closed. */
+void exchange_release(struct client *c);
 /* A connection in use has an event. */
 void exchange_ready(struct upstream *u);
 
 /* tunnel.c: thread.head is the backend's answer, which is sent or in client.out. */
 enum go tunnel_begin(struct client *c);
 enum go tunnel_step(struct client *c);
+
+/* cache.c, cache_serve.c */
+enum go cache_wait(struct client *c);
+enum go cache_serve(struct client *c);
+enum go cache_timeout(struct client *c);
+
+/* fetch.c: a client without a connection asks the origin. */
+/* Starts it; false when memory is exhausted. lead: the client it is for, or NULL. like: whose
+ * request it is. own: with that client's own conditions. fill: a reference, taken over. */
+bool fetch_start(struct client *like, struct client *lead, struct fill *fill, bool own);
+/* The head of its final answer, of len bytes, is in thread.head and in front of what was read. */
+enum go fetch_answered(struct client *c, uint32_t len);
+enum go fetch_body(struct client *c);
+/* There will be no answer. */
+enum go fetch_failed(struct client *c, unsigned status, enum access_reason reason);
+/* Where an interim answer goes, or NULL. */
+struct client *fetch_leader(const struct client *c);
+void fetch_clear(struct client *c);
+/* It goes on in another turn of the loop. */
+void fetch_turn(struct client *c);
+/* The client for which it is leaves. */
+void fetch_abandon(struct fetch *f);
 
 /* answer.c: ends the request with an answer of the proxy's own; if the client has some of
  * another one, breaks that off. */

@@ -13,13 +13,14 @@ int thread_init(struct thread *t, const struct conf *conf, int access_log)
 
 	t->conf = conf;
 	t->date_second = -1;
+	t->mailbox.fd = -1;
 	thread_clock(t);
 	wheel_init(&t->wheel, t->now_ms);
 	if (rc == 0 && config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
 		t->base = event_base_new_with_config(config);
 	if (config)
 		event_config_free(config);
-	return t->base ? 0 : -ENOMEM;
+	return t->base ? mailbox_init(&t->mailbox, t->base) : -ENOMEM;
 }
 
 void thread_fini(struct thread *t)
@@ -27,6 +28,8 @@ void thread_fini(struct thread *t)
 	access_fini(&t->access);
 	buf_release(&t->pool, &t->target);
 	encoders_fini(&t->encoders);
+	mailbox_fini(&t->mailbox);
+	buf_release(&t->pool, &t->scratch);
 	buf_pool_fini(&t->pool);
 	if (t->base)
 		event_base_free(t->base);

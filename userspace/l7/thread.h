@@ -18,8 +18,11 @@
 #include "l7/buf.h"
 #include "l7/encode.h"
 #include "l7/http1.h"
+#include "l7/mailbox.h"
 #include "l7/tls_thread.h"
 #include "l7/wheel.h"
+
+struct caches;
 
 #define THREAD_DATE 40 /* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" and a NUL */
 
@@ -37,8 +40,12 @@ struct thread {
 	struct access access;
 	struct tls_thread tls;
 	struct http1_head head; /* the last one parsed; for the caller of the parser alone */
-	struct buf target;      /* its target, where that had to be written anew */
-	uint64_t now_ms;        /* CLOCK_MONOTONIC_COARSE, as of this turn of the loop */
+	struct mailbox mailbox;
+	const struct caches *caches;                               /* borrowed; of the worker */
+	struct http1_head request_head, scratch_head, merged_head; /* of the cache's; likewise */
+	struct buf scratch;                                        /* its bytes, for a moment */
+	struct buf target; /* its target, where that had to be written anew */
+	uint64_t now_ms;   /* CLOCK_MONOTONIC_COARSE, as of this turn of the loop */
 	long date_second;
 	char date[THREAD_DATE];
 	bool draining;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "l7/caching.h"
 #include "l7/listen.h"
 
 struct crewman {
@@ -36,6 +37,7 @@ struct worker {
 	struct crewman *crew;
 	struct pool_shared shared;
 	int *wake_fds; /* of the crew */
+	struct caches caches;
 	atomic_bool drain;
 	struct tls_shared tls;
 	int done_fd; /* eventfd: each thread that ends adds one */
@@ -109,6 +111,7 @@ static int crewman_init(struct crewman *m, struct worker *w, unsigned index)
 	if (rc)
 		return rc;
 	m->thread.health = s->health;
+	m->thread.caches = &w->caches;
 	if (event_assign(&m->wake, m->thread.base, m->wake_fd, EV_READ | EV_PERSIST, on_wake, m) ||
 	    event_assign(&m->tick, m->thread.base, -1, EV_PERSIST, on_tick, m) ||
 	    event_add(&m->wake, NULL) || event_add(&m->tick, &period))
@@ -278,7 +281,7 @@ int worker_run(const struct worker_start *start)
 	struct worker w = {.start = start,
 			   .crew = calloc(start->threads, sizeof(*w.crew)),
 			   .done_fd = eventfd(0, EFD_CLOEXEC)};
-	int rc = w.crew && w.done_fd >= 0 ? 0 : -ENOMEM;
+	int rc = w.crew && w.done_fd >= 0 ? caches_init(&w.caches, start->conf) : -ENOMEM;
 
 	tls_shared_init(&w.tls);
 	rc = rc ? rc : tls_start(&w);
@@ -295,6 +298,7 @@ int worker_run(const struct worker_start *start)
 	free(w.crew);
 	shared_fini(&w);
 	tls_shared_fini(&w.tls);
+	caches_fini(&w.caches);
 	if (w.done_fd >= 0)
 		close(w.done_fd);
 	return rc ? 1 : 0;

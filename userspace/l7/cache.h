@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The steps of a request that has to do with a cache.
+ *
+ *   HEAD -> cache_begin -+-> SERVE          a stored response answers
+ *                        +-> CACHE -> SERVE after waiting for a fetch, one's own or another's
+ *                        +-> CONNECT ...    the cache has no say
+ *
+ * A fetch is a client without a connection (fetch.c): so an answer goes on to be fetched
+ * whoever leaves, and is read by all who wait, each at its own pace. An answer that turns out to
+ * be for one alone is handed to the client for which it was asked, with the connection to the
+ * backend, before a byte of it was taken.
+ */
+#ifndef L7_CACHE_H
+#define L7_CACHE_H
+
+#include "l7/caching.h"
+
+#define CACHE_STATUS_BYTES 160
+
+struct client;
+struct fetch;
+
+/* Why the origin was asked: what Cache-Status calls fwd (RFC 9211 section 2.2). */
+enum cache_forward {
+	CACHE_FWD_NONE,
+	CACHE_FWD_BYPASS,
+	CACHE_FWD_METHOD,
+	CACHE_FWD_URI_MISS,
+	CACHE_FWD_REQUEST,
+	CACHE_FWD_STALE,
+	CACHE_FWD_PARTIAL,
+};
+
+/* An answer on its way to a client. */
+struct serve {
+	struct object *object; /* a reference */
+	struct reader reader;
+	enum cache_answer_kind kind;
+	struct range one, *parts; /* parts: more than one, on the heap */
+	unsigned n, at;
+	uint64_t skip, left; /* of the reader's bytes: to be passed over; to be sent */
+	bool chunk, chunk_open;
+	size_t chunk_left;
+	char boundary[CACHE_BOUNDARY + 1];
+};
+
+/* What a client has to do with a cache. */
+struct cached {
+	const struct caching *use; /* NULL: nothing */
+	struct buf key;
+	uint64_t hash;
+	struct fresh_request asks;
+	enum cache_forward forward;
+	bool joins;             /* it waits for a fetch, or makes one */
+	bool renew;             /* base answers, and is fetched anew */
+	struct object *base;    /* is to be validated; a reference */
+	bool waited;            /* for a fetch of somebody else */
+	bool alone;             /* it has waited once, in vain */
+	bool lead;              /* the fetch is made for it */
+	struct fill *fill;      /* a reference */
+	struct fetch *fetch;    /* in a client without a connection: what it fetches */
+	struct fetch *leads;    /* the fetch that is made for this client */
+	struct sleeper sleeper; /* in a list of the fill, or of the content that is served */
+	struct serve serve;
+};
+
+/* ---- cache.c -------------------------------------------------------------------------- */
+
+/* The head h of a request was read, its target normalised. True: the answer is there, and the
+ * step set. */
+bool cache_begin(struct client *c, const struct http1_head *h);
+/* c->head has what a backend gets: the step that comes next. */
+void cache_next(struct client *c);
+/* The backend's final answer to a request that went past the cache. */
+void cache_passed(struct client *c, const struct http1_head *answer);
+/* Cache-Status for such an answer, as a whole field line, into text; may be empty. */
+struct span cache_status_passed(const struct client *c, char text[CACHE_STATUS_BYTES]);
+/* Everything is given back. */
+void cache_clear(struct client *c);
+
+/* ---- cache_serve.c -------------------------------------------------------------------- */
+
+/* Begins to answer with o: the head is in link.out, the step set. request: the client's. False:
+ * memory is exhausted, or the content's beginning is gone. */
+bool cache_serve_begin(struct client *c, struct object *o, const struct http1_head *request,
+		       struct span status);
+void cache_serve_clear(struct client *c);
+/* c can be put into lists. */
+void cache_sleeper_set(struct client *c);
+
+#endif
