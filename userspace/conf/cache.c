@@ -111,6 +111,25 @@ static const char **names_read(struct reading *r, cfg_t *sec, const char *name, 
 	return list;
 }
 
+static void purge_from_read(struct reading *r, cfg_t *sec, struct conf_caching *to)
+{
+	unsigned n = values_count(r, sec, "purge_from", CONF_CACHE_NAMES);
+
+	to->purge_from = n ? reading_alloc(r, n, sizeof(*to->purge_from)) : NULL;
+	for (unsigned i = 0; to->purge_from && i < n; i++) {
+		const struct value *v = value_at(sec, "purge_from", i);
+		bool host_bits = false;
+
+		if (cidr_parse(&to->purge_from[to->n_purge_from], v->text, &host_bits))
+			to->n_purge_from++;
+		else
+			complain(r, v->line,
+				 "purge_from: \"%s\" is not a prefix%s; write one like "
+				 "\"10.1.0.0/16\" or an address",
+				 v->text, host_bits ? ", since bits are set beyond it" : "");
+	}
+}
+
 static void words_read(struct reading *r, cfg_t *sec, struct conf_caching *to)
 {
 	const struct value *v = value_of(sec, "set_cookie");
@@ -140,5 +159,6 @@ void caching_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	to->key_headers = names_read(r, sec, "key_headers", true, &to->n_key_headers);
 	to->key_cookies = names_read(r, sec, "key_cookies", false, &to->n_key_cookies);
 	to->allow_headers = names_read(r, sec, "allow_headers", true, &to->n_allow_headers);
+	purge_from_read(r, sec, to);
 	to->bypass_cookies = names_read(r, sec, "bypass_cookies", false, &to->n_bypass_cookies);
 }

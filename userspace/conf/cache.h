@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/addr.h"
+
 #define CONF_MAX_CACHES  16
 #define CONF_CACHE_RULES 16 /* statuses with a lifetime of their own, of one service */
 #define CONF_CACHE_NAMES 16 /* headers or cookies in a list */
@@ -40,6 +42,8 @@ struct conf_caching {
 	unsigned n_rules;
 	const char **key_headers, **key_cookies, **allow_headers, **bypass_cookies;
 	unsigned n_key_headers, n_key_cookies, n_allow_headers, n_bypass_cookies;
+	struct cidr *purge_from; /* who may use the method PURGE */
+	unsigned n_purge_from;
 	unsigned line;
 };
 

@@ -108,6 +108,7 @@ static cfg_opt_t caching_opts[] = {
 	MANY("key_cookies"),
 	MANY("allow_headers"),
 	MANY("bypass_cookies"),
+	MANY("purge_from"),
 	CFG_END(),
 };
 // clang-format off

@@ -170,6 +170,8 @@ bool cache_begin(struct client *c, const struct http1_head *h)
 						c->link.tls ? SPAN("https") : SPAN("http"),
 						h->authority, h->path, &use->key)
 				    : 0;
+	if (cache_purge(c, h, text))
+		return true;
 	if (!fresh_safe(h->method)) {
 		struct store_key k = store_key(use->store, text);
 

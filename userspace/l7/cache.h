@@ -79,6 +79,11 @@ struct span cache_status_passed(const struct client *c, char text[CACHE_STATUS_B
 /* Everything is given back. */
 void cache_clear(struct client *c);
 
+/* ---- cache_purge.c -------------------------------------------------------------------- */
+
+/* It is a PURGE that is answered here; the step is set. key: of its target, or empty. */
+bool cache_purge(struct client *c, const struct http1_head *h, struct span key);
+
 /* ---- cache_serve.c -------------------------------------------------------------------- */
 
 /* Begins to answer with o: the head is in link.out, the step set. request: the client's. False:

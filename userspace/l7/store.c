@@ -424,24 +424,21 @@ bool store_remove(struct store *s, struct store_key key)
 	return any;
 }
 
-void store_each(struct store *s, bool (*each)(const struct object *o, struct span key, void *arg),
-		void *arg)
+bool store_age(struct store *s, struct store_key key)
 {
-	bool more = true;
+	struct shard *sh = shard_of(s, key.hash);
+	struct object *o;
+	struct entry *e;
+	bool any = false;
 
-	for (unsigned i = 0; more && i < s->n_shards; i++) {
-		struct shard *sh = &s->shards[i];
-
-		pthread_mutex_lock(&sh->lock);
-		for (uint32_t b = 0; more && b <= sh->mask; b++)
-			for (struct entry *e = sh->buckets[b]; more && e; e = e->next) {
-				struct object *o;
-
-				TAILQ_FOREACH(o, &e->variants, variant)
-				more = more && each(o, (struct span){e->key, e->key_len}, arg);
-			}
-		pthread_mutex_unlock(&sh->lock);
+	pthread_mutex_lock(&sh->lock);
+	e = entry_find(sh, key);
+	for (o = e ? TAILQ_FIRST(&e->variants) : NULL; o; o = TAILQ_NEXT(o, variant)) {
+		atomic_store(&o->ask, true);
+		any = true;
 	}
+	pthread_mutex_unlock(&sh->lock);
+	return any;
 }
 
 /* ---- fetches -------------------------------------------------------------------------- */

@@ -167,6 +167,8 @@ bool store_room(struct store *s, uint64_t bytes);
  * is its origin, still may. */
 bool store_put(struct store *s, struct store_key key, struct object *o, struct fill *f);
 
+/* Everything under the key is used only after asking the origin. True when there was something. */
+bool store_age(struct store *s, struct store_key key);
 /* Everything under the key goes. True when there was something. */
 bool store_remove(struct store *s, struct store_key key);
 
@@ -174,9 +176,5 @@ enum store_ban_kind { STORE_BAN_PREFIX, STORE_BAN_HOST, STORE_BAN_TAG, STORE_BAN
 /* Everything that is there now, and of which this is true, is not used again; soft: not without
  * asking the origin. 0 or -ENOMEM. */
 int store_ban(struct store *s, enum store_ban_kind kind, struct span text, bool soft);
-
-/* Calls back for each object, a shard at a time, until it says false. */
-void store_each(struct store *s, bool (*each)(const struct object *o, struct span key, void *arg),
-		void *arg);
 
 #endif
