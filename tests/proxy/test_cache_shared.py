@@ -4,7 +4,7 @@ asked or down, origins that lie or break off, and what is for one client alone."
 import threading
 
 import pytest
-from actors import Broken, await_until, chunks, get
+from actors import Broken, await_until, chunks, get, sanitized
 from cached import Site, page, unmodified
 
 FRESH = 'Cache-Control: max-age=3600'
@@ -228,7 +228,8 @@ def test_memory_is_bounded(stage):
         assert len(site.get(path).body) == size
     hits = sum('hit' in site.get(path)['Cache-Status'] for path in list(sizes)[-20:])
     assert hits > 10
-    assert site.proxy.memory() - before < 12000
+    if not sanitized():  # which keeps what was freed for a while
+        assert site.proxy.memory() - before < 12000
 
 
 def test_what_is_asked_for_again_stays(stage):
