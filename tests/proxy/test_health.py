@@ -379,7 +379,7 @@ def test_states_outlive_a_reload_and_the_worker(stage, checked):
     assert proxy.asked() == {'b1'} and proxy.backends()['b0']['since_ms'] == since
     b0.health = ok(b'')
     proxy.awaits_up('b0', 'b1')
-    assert proxy.asked() == {'b0', 'b1'}
+    await_until(lambda: proxy.asked() == {'b0', 'b1'}, 'both are asked')
 
 
 def checkers(proxy):

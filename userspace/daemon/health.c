@@ -163,7 +163,7 @@ static void group_settle(struct health *h, struct health_group *g)
 			    "floor = %" PRIu32 " percent: all are used",
 			    g->name, up, g->n, g->conf->floor);
 	} else if (!g->panic && panicked) {
-		log_limited(&g->panic_said, LOG_LEVEL_INFO,
+		log_limited(&g->calm_said, LOG_LEVEL_INFO,
 			    "%s: enough backends are up; the others are left out again", g->name);
 	}
 }

@@ -19,7 +19,7 @@ struct health_group {
 	uint32_t n;
 	bool panic;
 	bool dirty; /* l4: the gate's table is not yet as it should be */
-	struct log_rate said, panic_said;
+	struct log_rate said, panic_said, calm_said;
 };
 
 struct health {
