@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Configurations: whatever the bytes, either complaints with lines of the file or a snapshot
 // in which every bound holds and every listener is found again.
-// needs: userspace/conf/check.c userspace/conf/clean.c userspace/conf/conf.c
-// needs: userspace/conf/grammar.c userspace/conf/sections.c userspace/conf/settings.c
-// needs: userspace/conf/words.c userspace/base/addr.c userspace/base/arena.c
-// needs: userspace/base/maglev.c userspace/base/units.c
-// links: -lconfuse
+// needs: userspace/conf/*.c userspace/base/*.c
+// links: -lconfuse -lpcre2-8
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -63,6 +60,23 @@ static void check_backends(const struct conf_backend *backends, unsigned n, unsi
 	}
 }
 
+static void check_routes(const struct conf_routes *routes, const struct conf_service *s,
+			 unsigned lines)
+{
+	assert(routes->n <= CONF_MAX_ROUTES && (routes->n == 0 || s->kind == SLUICE_L7));
+	assert((routes->fallback.action == ROUTE_POOL) == (s->pool && s->pool->n_backends));
+	for (unsigned i = 0; i < routes->n; i++) {
+		const struct conf_route *route = &routes->items[i];
+
+		assert(route->name[0] && route->line >= s->line && route->line <= lines);
+		assert(route->body_ms);
+		if (route->action == ROUTE_POOL)
+			assert(route->pool && route->connect_ms && route->response_ms);
+		else
+			assert(route->status >= 200 && route->status <= 599);
+	}
+}
+
 static void check_service(const struct conf *c, const struct conf_service *s, unsigned lines)
 {
 	assert(s == &c->services[s->index]);
@@ -82,6 +96,7 @@ static void check_service(const struct conf *c, const struct conf_service *s, un
 		       (l->proto == IPPROTO_UDP && s->kind == SLUICE_L4));
 	}
 	check_backends(s->backends, s->n_backends, s->line, lines);
+	check_routes(&s->routes, s, lines);
 }
 
 static void check_pool(const struct conf *c, const struct conf_pool *p, unsigned lines)
@@ -89,7 +104,7 @@ static void check_pool(const struct conf *c, const struct conf_pool *p, unsigned
 	assert(p == &c->pools[p->index]);
 	assert(p->name[0] && strlen(p->name) < SLUICE_NAME);
 	assert(p->connect_ms && p->response_ms && p->upstream_idle_ms);
-	assert(p->n_backends > 0);
+	assert(p->n_backends > 0 || p->index >= c->n_named_pools);
 	check_backends(p->backends, p->n_backends, p->line, lines);
 	for (unsigned i = 0; i < p->n_backends; i++)
 		assert(p->backends[i].endpoint.port && !p->backends[i].n_pins);

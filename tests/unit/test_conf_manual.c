@@ -85,13 +85,16 @@ static void test_the_manual_has_defaults_and_bounds_as_they_are(void **unused)
 	}
 }
 
-/* The access log's page has every name that a format can hold. */
-static void test_the_manual_has_every_name_of_a_log_format(void **unused)
+/* The pages of the access log and of routes have every name that their texts can hold. */
+static void test_the_manual_has_every_name_of_a_text(void **unused)
 {
 	static const char *const names[] = {
 #define FIELD(name, kind, sentence) "\n.It Li $" #name,
 		LOG_FIELDS(FIELD)
 #undef FIELD
+#define NAME(name, sentence) "\n.It Li $" #name,
+			TEMPLATE_NAMES(NAME)
+#undef NAME
 	};
 
 	(void)unused;
@@ -136,7 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_manual_has_every_word),
 		cmocka_unit_test(test_the_manual_has_defaults_and_bounds_as_they_are),
-		cmocka_unit_test(test_the_manual_has_every_name_of_a_log_format),
+		cmocka_unit_test(test_the_manual_has_every_name_of_a_text),
 		cmocka_unit_test(test_numbers_are_shown_as_people_write_them),
 	};
 

@@ -61,26 +61,6 @@ static void address_read(struct reading *r, const struct value *v, const struct 
 	*to = ep;
 }
 
-static bool pin_parse(struct reading *r, const struct value *v, struct cidr *net)
-{
-	char text[ADDR_TEXT + 4];
-	bool host_bits;
-
-	if (cidr_parse(net, v->text, &host_bits))
-		return true;
-	if (!host_bits) {
-		complain(r, v->line,
-			 "pin: \"%s\" is not a prefix; write one like \"10.1.0.0/16\" or "
-			 "\"2001:db8::/32\"",
-			 v->text);
-		return false;
-	}
-	cidr_mask(net);
-	complain(r, v->line, "pin: \"%s\" has bits set beyond its prefix; write \"%s\"", v->text,
-		 cidr_format(net, text));
-	return false;
-}
-
 static void pins_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_backend *b)
 {
 	unsigned n = values_count(r, sec, "pin", SLUICE_MAX_PINS);
@@ -95,7 +75,7 @@ static void pins_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_
 		struct value *v = value_at(sec, "pin", i);
 
 		b->pins[b->n_pins].line = v->line;
-		b->n_pins += pin_parse(r, v, &b->pins[b->n_pins].net);
+		b->n_pins += cidr_read(r, v, "pin", &b->pins[b->n_pins].net);
 	}
 }
 
@@ -122,7 +102,7 @@ unsigned backends_read(struct reading *r, cfg_t *sec, const struct backends_of *
 {
 	unsigned n = cfg_size(sec, "backend");
 
-	if (n == 0)
+	if (n == 0 && !of->may_be_empty)
 		complain(r, of->line,
 			 "%s \"%s\" has no backend; write backend \"NAME\" { address = ... }",
 			 of->what, of->name);

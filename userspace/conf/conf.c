@@ -171,6 +171,8 @@ void conf_free(struct conf *c)
 {
 	if (!c)
 		return;
+	for (unsigned i = 0; i < c->n_regexes; i++)
+		regex_free(c->regexes[i]);
 	arena_fini(&c->arena);
 	free(c);
 }

@@ -22,6 +22,7 @@
 #include "conf/compress.h"
 #include "conf/log_format.h"
 #include "conf/pool.h"
+#include "conf/route.h"
 #include "conf/tls.h"
 #include "sluice/nat.h"
 
@@ -91,7 +92,11 @@ struct conf_service {
 	uint32_t max_requests;        /* on a client's connection; 0 = no limit */
 	uint32_t min_rate;            /* bytes/s that a client gives and takes at least: 100 */
 	uint64_t max_body;            /* bytes of a request body: 1g; 0 = no limit */
-	const struct conf_tls *tls;   /* NULL: clients speak plain HTTP */
+	bool merge_slashes;           /* empty segments of a path are gone: yes */
+	struct cidr *id_from;         /* clients whose X-Request-ID is taken */
+	unsigned n_id_from;
+	struct conf_routes routes;
+	const struct conf_tls *tls; /* NULL: clients speak plain HTTP */
 	struct conf_compress compress;
 
 	struct conf_caching caching;
@@ -140,6 +145,9 @@ struct conf {
 	struct conf_service *services;
 	unsigned n_services;
 	uint32_t n_slots; /* backends that are checked */
+
+	struct regex **regexes; /* of all routes */
+	unsigned n_regexes;
 
 	/* conf_find's own */
 	struct conf_slot *slots;

@@ -184,8 +184,11 @@ void pools_read(struct reading *r, cfg_t *file, unsigned n_services)
 
 const struct conf_pool *pool_of_service(struct reading *r, cfg_t *sec, const struct conf_service *s)
 {
-	const struct backends_of of = {
-		.what = "service", .name = s->name, .line = s->line, .kind = s->kind};
+	const struct backends_of of = {.what = "service",
+				       .name = s->name,
+				       .line = s->line,
+				       .kind = s->kind,
+				       .may_be_empty = cfg_size(sec, "route") > 0};
 
 	return pool_read(r, sec, &of);
 }

@@ -36,6 +36,7 @@ struct reading {
 	const char *path;
 	unsigned mistakes;            /* all of them */
 	struct complaint *complaints; /* in the order of lines; the first of them */
+	unsigned n_routes;            /* of all services so far */
 	bool oom;
 };
 
@@ -96,6 +97,9 @@ const char *setting_format(enum setting_kind kind, uint64_t n, char buf[SETTING_
 void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned service_kind,
 		   void *base);
 
+/* Those of a section that stand in `from`, which is another one, into base; the others are left. */
+void settings_override(struct reading *r, const char *section, cfg_t *from, void *base);
+
 /* Which of n words it is; the first one if it is not there. */
 uint32_t choice_word(struct reading *r, const struct value *v, const char *const words[],
 		     unsigned n, const char *name);
@@ -113,6 +117,9 @@ unsigned values_count(struct reading *r, cfg_t *sec, const char *name, unsigned 
 /* The name of a section. Without one, that has been complained about. */
 const char *name_read(struct reading *r, cfg_t *sec, const char *what, unsigned *line);
 
+/* A prefix of addresses; complains and returns false if it is none. */
+bool cidr_read(struct reading *r, const struct value *v, const char *name, struct cidr *net);
+
 /* ---- backend.c ------------------------------------------------------------------------ */
 
 /* Whose backends are read. */
@@ -120,6 +127,7 @@ struct backends_of {
 	const char *what, *name; /* service "shop" */
 	unsigned line;
 	uint32_t kind, forward; /* as in conf_service; a pool is of kind l7 */
+	bool may_be_empty;      /* the service has routes, which may do without */
 };
 
 /* All backends of a section, complaining about none and about too many. Returns how many. */
@@ -146,6 +154,17 @@ const struct conf_pool *pool_of_service(struct reading *r, cfg_t *sec,
 void caches_read(struct reading *r, cfg_t *file);
 /* The cache section of an l7 service. */
 void caching_read(struct reading *r, cfg_t *sec, struct conf_service *s);
+/* ---- route.c, route_match.c, route_index.c --------------------------------------------- */
+
+/* The routes of a service, whose other settings and pool are known. */
+void routes_read(struct reading *r, cfg_t *sec, struct conf_service *s);
+void route_conditions_read(struct reading *r, cfg_t *sec, bool merge_slashes,
+			   struct conf_route *route);
+/* Makes the tables of routes->items. */
+void routes_index(struct reading *r, struct conf_routes *routes);
+/* A text with $names. */
+bool route_template_read(struct reading *r, const struct value *v, const char *name,
+			 struct template *to);
 
 /* ---- access.c ------------------------------------------------------------------------- */
 

@@ -52,6 +52,26 @@ unsigned values_count(struct reading *r, cfg_t *sec, const char *name, unsigned 
 	return most;
 }
 
+bool cidr_read(struct reading *r, const struct value *v, const char *name, struct cidr *net)
+{
+	char text[ADDR_TEXT + 4];
+	bool host_bits;
+
+	if (cidr_parse(net, v->text, &host_bits))
+		return true;
+	if (!host_bits) {
+		complain(r, v->line,
+			 "%s: \"%s\" is not a prefix; write one like \"10.1.0.0/16\" or "
+			 "\"2001:db8::/32\"",
+			 name, v->text);
+		return false;
+	}
+	cidr_mask(net);
+	complain(r, v->line, "%s: \"%s\" has bits set beyond its prefix; write \"%s\"", name,
+		 v->text, cidr_format(net, text));
+	return false;
+}
+
 /* Of 1 to most letters, digits, '-', '_' and '.'. */
 static bool is_name(const char *text, size_t most)
 {
@@ -419,6 +439,7 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 		l4_backends_read(r, sec, &of, s);
 	else
 		s->pool = pool_of_service(r, sec, s);
+	routes_read(r, sec, s);
 	s->tls = tls_section_read(r, cfg_size(sec, "tls") ? cfg_getsec(sec, "tls") : NULL, s);
 	ring_check(r, value_of(sec, "ring_size"), s);
 	if (cfg_size(sec, "cache"))

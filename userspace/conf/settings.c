@@ -68,6 +68,7 @@ const struct setting settings[] = {
 	L7("max_requests", COUNT, max_requests, 0, 0, 1000000000),
 	L7("min_rate", BYTES, min_rate, 100, 0, 1U << 30),
 	L7("max_body", BYTES, max_body, 1ULL << 30, 0, 1ULL << 50),
+	L7("merge_slashes", YES, merge_slashes, 1, 0, 1),
 
 	RETRY("attempts", COUNT, attempts, 3, 0, 7),
 	RETRY("budget", COUNT, budget, 20, 0, 100),
@@ -245,6 +246,17 @@ void settings_read(struct reading *r, const char *section, cfg_t *from, unsigned
 			v = NULL;
 		}
 		setting_read(r, s, v, base);
+	}
+}
+
+void settings_override(struct reading *r, const char *section, cfg_t *from, void *base)
+{
+	for (unsigned i = 0; i < n_settings; i++) {
+		const struct setting *s = &settings[i];
+		struct value *v = strcmp(s->section, section) == 0 ? value_of(from, s->name) : NULL;
+
+		if (v)
+			setting_read(r, s, v, base);
 	}
 }
 

@@ -35,7 +35,10 @@
 	REASON(tunnel_idle, "nobody said anything in the tunnel for too long")                     \
 	REASON(queue_full, "all backends were at their limits, and the queue had no place")        \
 	REASON(queue_timeout, "all backends were at their limits for too long")                    \
-	REASON(cached, "answered from the cache")
+	REASON(cached, "answered from the cache")                                                  \
+	REASON(answered, "a route answers it by itself")                                           \
+	REASON(denied, "a route refuses it")                                                       \
+	REASON(expression, "an expression of a route took too long")
 
 enum access_reason {
 #define REASON(name, text) ACCESS_##name,

@@ -14,7 +14,7 @@
 #define TURN_REQUESTS 16         /* in one go, before other connections have theirs */
 #define LINGER_BYTES  (1U << 18) /* read in vain in one go */
 
-enum go answer_own(struct client *c, unsigned status, bool keep, struct span field)
+enum go answer_with(struct client *c, struct forward_answer *answer, bool keep)
 {
 	struct thread *t = thread_of(c);
 	struct buf *out = &c->link.out;
@@ -26,17 +26,26 @@ enum go answer_own(struct client *c, unsigned status, bool keep, struct span fie
 		upstream_close(c->upstream);
 	c->upstream = NULL;
 	c->close |= !keep || t->draining;
-	c->status = status;
+	c->status = answer->status;
 	c->answering = true;
+	answer->close = c->close;
+	answer->head_only = c->method == HTTP1_M_HEAD;
+	answer->date = thread_date(t);
 	/* An interim answer may wait there. */
-	if (!buf_reserve(&t->pool, out, buf_len(out) + BUF_NOTE))
+	if (!buf_reserve(&t->pool, out, buf_len(out) + (uint32_t)forward_answer_room(answer)))
 		return request_abort(c, ACCESS_no_memory);
-	n = forward_error(out->data + out->end, buf_room(out), status, c->close,
-			  c->method == HTTP1_M_HEAD, thread_date(t), field);
+	n = forward_answer(out->data + out->end, buf_room(out), answer);
 	assert(n > 0);
 	out->end += (uint32_t)n;
 	c->step = STEP_FLUSH;
 	return GO;
+}
+
+enum go answer_own(struct client *c, unsigned status, bool keep, struct span field)
+{
+	struct forward_answer answer = {.status = status, .field = field};
+
+	return answer_with(c, &answer, keep);
 }
 
 /* A response of which nothing was sent is taken back. */
@@ -118,7 +127,7 @@ enum go answer_flush(struct client *c)
 	if (c->link.broken)
 		return request_abort(c, ACCESS_client_gone);
 	if (!link_flushed(&c->link))
-		return request_wait(c, c->service->body_ms);
+		return request_wait(c, c->route->body_ms);
 	request_log(c);
 	if (c->close)
 		return answer_linger_on(c);

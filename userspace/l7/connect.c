@@ -118,7 +118,7 @@ static enum go choose(struct client *c)
 	if (c->upstream) {
 		c->retries += c->again;
 		c->again = false;
-		wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->connect_ms);
+		wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->connect_ms);
 		return GO;
 	}
 	if (own_limit(error))

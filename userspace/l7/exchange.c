@@ -31,7 +31,7 @@ static enum go send_request(struct client *c)
 	case RELAY_DONE:
 		c->up_done = true;
 		if (!c->answering)
-			wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->response_ms);
+			wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->response_ms);
 		if (!c->answering && c->replay)
 			pool_hedge(c->backend->pool, &c->hedge);
 		return GO;
@@ -232,7 +232,7 @@ static enum go read_head(struct client *c)
 			if (c->up_done)
 				return WAIT;
 			c->expects &= c->up.body.received == 0;
-			return request_wait(c, c->expects ? EXPECT_MS : c->service->body_ms);
+			return request_wait(c, c->expects ? EXPECT_MS : c->route->body_ms);
 		}
 		if (!response_read(c))
 			return answer_fail(c, 503, ACCESS_no_memory);
@@ -299,7 +299,7 @@ enum go exchange_respond(struct client *c)
 		break;
 	}
 	if (!relay_read_all(&c->down))
-		return go == TURN ? TURN : request_wait(c, c->service->body_ms);
+		return go == TURN ? TURN : request_wait(c, c->route->body_ms);
 	if (!relay_settle(&c->down, &u->link, &c->link, &t->pool))
 		return request_abort(c, ACCESS_no_memory);
 	exchange_release(c);
@@ -324,7 +324,7 @@ static enum go encourage(struct client *c)
 	out->end += sizeof(words) - 1;
 	link_send(&c->link, NULL, 0, false);
 	return c->link.broken ? request_abort(c, ACCESS_client_gone)
-			      : request_wait(c, c->service->body_ms);
+			      : request_wait(c, c->route->body_ms);
 }
 
 enum go exchange_timeout(struct client *c)

@@ -402,7 +402,7 @@ static enum go room(struct client *c)
 		may = content_may_add(f->content, &f->sleeper, &alone);
 	if (may)
 		return alone ? broken(c, FRESH_broken_off) : GO;
-	wheel_set(&t->wheel, &c->timer, t->now_ms + c->service->body_ms);
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->body_ms);
 	return WAIT;
 }
 
@@ -445,7 +445,7 @@ enum go fetch_body(struct client *c)
 				       : broken(c, FRESH_broken_off);
 		if (!l->readable && !l->unsure) {
 			buf_release(&t->pool, &l->in);
-			return request_wait(c, c->service->body_ms);
+			return request_wait(c, c->route->body_ms);
 		}
 		if (!buf_reserve(&t->pool, &l->in, BUF_SIZE))
 			return broken(c, FRESH_no_room);

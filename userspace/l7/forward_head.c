@@ -265,31 +265,64 @@ size_t forward_end(char *buf, size_t room, struct span section)
 	return finish(&o, buf);
 }
 
-size_t forward_error(char *buf, size_t room, unsigned status, bool close, bool head_only,
-		     struct span date, struct span field)
+static void put_line(struct out *o, struct span name, struct span value)
+{
+	if (value.len == 0)
+		return;
+	put(o, name);
+	put(o, value);
+	PUT(o, "\r\n");
+}
+
+/* "404 Not Found\n". */
+static void put_plain_content(struct out *o, unsigned status, struct span phrase)
+{
+	put_number(o, status);
+	PUT(o, " ");
+	put(o, phrase);
+	PUT(o, "\n");
+}
+
+static bool may_have_content(unsigned status)
+{
+	return status >= 200 && status != 204 && status != 304;
+}
+
+size_t forward_answer_room(const struct forward_answer *a)
+{
+	return a->field.len + a->location.len + a->content_type.len + a->content.len + 512;
+}
+
+size_t forward_answer(char *buf, size_t room, const struct forward_answer *a)
 {
 	struct out o = {buf, buf + room, false};
-	const char *phrase = http1_phrase(status);
-	struct span text = {phrase, strlen(phrase)};
+	struct span phrase = {http1_phrase(a->status), strlen(http1_phrase(a->status))};
+	bool plain = a->content_type.len == 0;
 
 	PUT(&o, "HTTP/1.1 ");
-	put_number(&o, status);
+	put_number(&o, a->status);
 	PUT(&o, " ");
-	put(&o, text);
+	put(&o, phrase);
 	PUT(&o, "\r\n");
-	put(&o, date);
-	put(&o, field);
-	PUT(&o, "Content-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: ");
-	put_number(&o, text.len + 5); /* "NNN phrase\n" */
-	PUT(&o, "\r\n");
-	if (close)
+	put(&o, a->date);
+	put(&o, a->field);
+	put_line(&o, SPAN("Location: "), a->location);
+	if (may_have_content(a->status)) {
+		put_line(&o, SPAN("Content-Type: "), plain ? SPAN("text/plain") : a->content_type);
+		if (a->status >= 400 || (plain && a->location.len == 0))
+			PUT(&o, "Cache-Control: no-store\r\n");
+		PUT(&o, "Content-Length: ");
+		put_number(&o, plain ? phrase.len + 5 : a->content.len); /* "NNN phrase\n" */
+		PUT(&o, "\r\n");
+	}
+	if (a->close)
 		PUT(&o, "Connection: close\r\n");
 	PUT(&o, "\r\n");
-	if (!head_only) {
-		put_number(&o, status);
-		PUT(&o, " ");
-		put(&o, text);
-		PUT(&o, "\n");
+	if (!a->head_only && may_have_content(a->status)) {
+		if (plain)
+			put_plain_content(&o, a->status, phrase);
+		else
+			put(&o, a->content);
 	}
 	return o.full ? 0 : (size_t)(o.p - buf);
 }

@@ -40,9 +40,20 @@ size_t forward_response(char *out, size_t room, const struct http1_head *h,
 #define FORWARD_END 8
 size_t forward_end(char *out, size_t room, struct span section);
 
-/* An answer of the proxy's own: a small text/plain body, which a HEAD request does not get.
- * `field` is one more line of the head, with its CRLF; it may be empty. */
-size_t forward_error(char *out, size_t room, unsigned status, bool close, bool head_only,
-		     struct span date, struct span field);
+/* An answer of the proxy's own. */
+struct forward_answer {
+	unsigned status;
+	bool close;
+	bool head_only;           /* to HEAD */
+	struct span date;         /* as above */
+	struct span field;        /* one more line of the head, with its CRLF; may be empty */
+	struct span location;     /* may be empty */
+	struct span content_type; /* empty: the status and its phrase are the content */
+	struct span content;
+};
+
+/* Room that is enough, whatever it says. */
+size_t forward_answer_room(const struct forward_answer *a);
+size_t forward_answer(char *out, size_t room, const struct forward_answer *a);
 
 #endif

@@ -6,7 +6,6 @@
 #include "l7/request.h"
 
 #include <assert.h>
-#include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/target.h"
@@ -57,12 +56,9 @@ static enum go refuse(struct client *c, unsigned status)
 /* The Host of a request that names none (HTTP/1.0): the address that it was sent to. */
 static struct span local_authority(const struct client *c, char text[ENDPOINT_TEXT])
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
 	struct endpoint local;
 
-	if (getsockname(c->link.fd, (struct sockaddr *)&ss, &len) != 0 ||
-	    !endpoint_from_sockaddr(&local, (struct sockaddr *)&ss))
+	if (!request_local(c, &local))
 		return SPAN("");
 	endpoint_format(&local, text);
 	return (struct span){text, strlen(text)};
@@ -98,15 +94,40 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 
 /* The target gets its one spelling, for rules and backends alike; *status says what else is to
  * be answered. */
-static bool target_settle(struct thread *t, struct http1_head *h, unsigned *status)
+static bool target_settle(const struct client *c, struct http1_head *h, unsigned *status)
 {
+	struct thread *t = thread_of(c);
+
 	if (h->method == HTTP1_M_CONNECT)
 		return true;
 	*status = 503;
 	if (!buf_reserve(&t->pool, &t->target, (uint32_t)TARGET_ROOM(h->path.len)))
 		return false;
 	*status = 400;
-	return target_normalise(&h->path, h->path, true, t->target.data);
+	return target_normalise(&h->path, h->path, c->service->merge_slashes, t->target.data);
+}
+
+/* Goes where its route says. */
+static enum go request_route(struct client *c, uint32_t len)
+{
+	const struct http1_head *h = &thread_of(c)->head;
+	struct route_choice choice;
+
+	if (!rules_choose(c, &choice))
+		return answer_fail(c, 500, ACCESS_expression);
+	if (c->route->action != ROUTE_POOL)
+		return rules_answer(c, &choice);
+	if (c->up.most && h->body == HTTP1_BODY_LENGTH && h->content_length > c->up.most)
+		return answer_fail(c, 413, ACCESS_refused);
+	c->key = hash_key(c->pool, h, &c->peer.addr);
+	c->upgrade = c->route->websocket && h->method == HTTP1_M_GET && relay_read_all(&c->up) &&
+		     http1_upgrades_to(h, REQUEST_UPGRADE);
+	if (cache_begin(c, h))
+		return GO;
+	if (!head_rewrite(c, h, len))
+		return answer_fail(c, 503, ACCESS_no_memory);
+	cache_next(c);
+	return GO;
 }
 
 /* On a connection of TLS a request is for who was asked for in the handshake (RFC 9110 section
@@ -129,21 +150,20 @@ static enum go request_begin(struct client *c, uint32_t len)
 		SPAN("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
 	struct http1_head *h = &thread_of(c)->head;
 	unsigned status;
+	enum go go;
 
 	head_note(c, h);
 	c->scanned = 0;
-	c->pool = c->service->pool;
 	c->method = h->method;
 	c->minor = h->minor;
 	c->close = !h->keep_alive ||
 		   (c->service->max_requests && c->n_requests >= c->service->max_requests);
 	c->expects = h->expect_continue && h->body != HTTP1_BODY_NONE;
+	if (c->service->n_id_from)
+		request_id_take(c, h);
 	relay_init(&c->up, h->body, h->content_length, h->body == HTTP1_BODY_CHUNKED);
-	c->up.most = c->service->max_body;
 	c->up.trailers = c->service->request_trailers && h->body == HTTP1_BODY_CHUNKED;
 	c->trailers = h->te_trailers && h->minor > 0;
-	c->upgrade = c->service->websocket && h->method == HTTP1_M_GET && relay_read_all(&c->up) &&
-		     http1_upgrades_to(h, REQUEST_UPGRADE);
 	if (c->service->compress.on)
 		c->encoding = encode_wanted(h, &c->service->compress);
 	c->replay = relay_read_all(&c->up) && http1_idempotent(h->method);
@@ -152,35 +172,16 @@ static enum go request_begin(struct client *c, uint32_t len)
 		c->reason = ACCESS_refused;
 		return answer_own(c, 405, false, allow);
 	}
-	if (!target_settle(thread_of(c), h, &status)) {
-		buf_consume(&c->link.in, len);
-		return answer_fail(c, status, status == 400 ? ACCESS_refused : ACCESS_no_memory);
-	}
-	if (!host_fits(c, h)) {
-		buf_consume(&c->link.in, len);
-		return answer_fail(c, 421, ACCESS_refused);
-	}
-	/* The last one that may answer (RFC 9110 section 7.6.2). */
-	if (http1_max_forwards(h) == 0) {
-		buf_consume(&c->link.in, len);
-		c->reason = ACCESS_ok;
-		return answer_own(c, 200, relay_read_all(&c->up), allow);
-	}
-	if (c->service->max_body && h->body == HTTP1_BODY_LENGTH &&
-	    h->content_length > c->service->max_body) {
-		buf_consume(&c->link.in, len);
-		return answer_fail(c, 413, ACCESS_refused);
-	}
-	c->key = hash_key(c->pool, h, &c->peer.addr);
-	if (cache_begin(c, h)) {
-		buf_consume(&c->link.in, len);
-		return GO;
-	}
-	if (!head_rewrite(c, h, len))
-		return answer_fail(c, 503, ACCESS_no_memory);
+	if (!target_settle(c, h, &status))
+		go = answer_fail(c, status, status == 400 ? ACCESS_refused : ACCESS_no_memory);
+	else if (!host_fits(c, h))
+		go = answer_fail(c, 421, ACCESS_refused);
+	else if (http1_max_forwards(h) == 0) /* the last one that may answer: RFC 9110, 7.6.2 */
+		go = answer_own(c, 200, relay_read_all(&c->up), allow);
+	else
+		go = request_route(c, len);
 	buf_consume(&c->link.in, len);
-	cache_next(c);
-	return GO;
+	return go;
 }
 
 /* No byte to be had. */

@@ -27,7 +27,7 @@ static void swap(struct client *c)
 	c->rival = NULL;
 	c->scanned = 0;
 	c->connected_ms = t->now_ms;
-	wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->response_ms);
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->response_ms);
 }
 
 bool hedge_promote(struct client *c)

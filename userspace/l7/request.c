@@ -51,6 +51,7 @@ void request_log(struct client *c)
 		.status = c->status,
 		.bytes = c->link.sent - c->sent_before,
 		.service = c->service->name,
+		.route = c->route->name,
 		.upstream = c->backend ? &c->backend->endpoint : NULL,
 		.upstream_path = c->backend ? c->backend->conf->path : NULL,
 		.backend = c->backend ? c->backend->conf->name : NULL,
@@ -87,6 +88,7 @@ void request_clear(struct client *c)
 	memset((char *)c + offsetof(struct client, method), 0,
 	       sizeof(*c) - offsetof(struct client, method));
 	c->scanned = 0;
+	c->route = &c->service->routes.fallback;
 }
 
 static void client_free(struct client *c)
@@ -157,7 +159,7 @@ void request_drive(struct client *c)
 
 static struct pace_rule pace_rule(const struct client *c)
 {
-	return (struct pace_rule){c->service->min_rate, c->service->body_ms};
+	return (struct pace_rule){c->service->min_rate, c->route->body_ms};
 }
 
 /* Nobody but the client can make its request go on. */
@@ -195,7 +197,7 @@ bool request_taken(struct client *c)
 
 	if (!pace_taken(&c->pace, &rule, link_acked(&c->link)))
 		return false;
-	wheel_set(&t->wheel, &c->timer, t->now_ms + c->service->body_ms);
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->body_ms);
 	return true;
 }
 
@@ -301,6 +303,7 @@ void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 	c->step = STEP_HEAD;
 	c->number = ++rs->accepted;
 	c->service = service;
+	c->route = &service->routes.fallback;
 	c->peer = *peer;
 	addr_format(&peer->addr, c->peer_text);
 	c->timer.fire = on_timer;
@@ -321,6 +324,7 @@ struct client *request_detached(struct requests *rs, const struct client *like)
 	c->link.fd = -1;
 	c->owner = rs;
 	c->service = like->service;
+	c->route = like->route;
 	c->pool = like->pool;
 	c->key = like->key;
 	c->peer = like->peer;

@@ -19,7 +19,10 @@
 
 #include "l7/cache.h"
 #include "l7/pace.h"
+#include "l7/expand.h"
+#include "l7/forward_head.h"
 #include "l7/relay.h"
+#include "l7/route.h"
 #include "l7/upstream.h"
 
 #define REQUEST_TRIES    8  /* backends asked for one request; attempts are fewer */
@@ -27,6 +30,7 @@
 #define REQUEST_UPGRADE  SPAN("websocket") /* the one protocol that is switched to */
 #define REQUEST_SPARE_MS 200               /* a new connection's first request may be on its way */
 #define LINGER_MS        2000              /* for a client to stop sending, once it was told why */
+#define REQUEST_ID       64 /* bytes of a number that a trusted client gave its request */
 
 enum request_step {
 	STEP_PROXIED,   /* reading a PROXY header */
@@ -73,19 +77,21 @@ struct client {
 	struct buf note; /* its own words, for the access log */
 	enum http1_method method;
 	uint8_t minor;
-	bool close;     /* the connection ends with this request */
-	bool replay;    /* may be sent again: idempotent, without a body */
-	bool up_done;   /* the whole request was sent */
-	bool down_done; /* of a tunnel: the backend's end was handed on */
-	bool upgrade;   /* asks for a tunnel */
-	bool trailers;  /* the client reads trailer fields */
-	bool answering; /* a final response was begun */
-	bool until_end; /* its end is the connection's end */
-	bool reset;     /* end by RST: what was sent must not look whole */
-	bool fresh;     /* no pooled connection: one has failed already */
+	char id[REQUEST_ID + 1]; /* see request_id; empty: nobody has asked */
+	bool close;              /* the connection ends with this request */
+	bool replay;             /* may be sent again: idempotent, without a body */
+	bool up_done;            /* the whole request was sent */
+	bool down_done;          /* of a tunnel: the backend's end was handed on */
+	bool upgrade;            /* asks for a tunnel */
+	bool trailers;           /* the client reads trailer fields */
+	bool answering;          /* a final response was begun */
+	bool until_end;          /* its end is the connection's end */
+	bool reset;              /* end by RST: what was sent must not look whole */
+	bool fresh;              /* no pooled connection: one has failed already */
 	bool keep_upstream;
 	enum conf_encoding encoding; /* that the client would like its answer to have */
 	uint8_t retries, n_tried, n_interim;
+	const struct conf_route *route; /* that has it; in between what takes the others */
 	const struct conf_pool *pool;
 	struct waiter waiter; /* in the pool's queue */
 	struct hedge hedge;
@@ -209,6 +215,19 @@ void hedge_ready(struct client *c);
 bool hedge_promote(struct client *c);
 /* There is no second one any more; fine if there was none. */
 void hedge_end(struct client *c);
+/* request_id.c: the request's own number. */
+struct span request_id(struct client *c);
+/* Takes that of the head, if the service trusts the client. */
+void request_id_take(struct client *c, const struct http1_head *h);
+
+/* rules.c: which route has the request in the thread's head. False: nobody knows. */
+bool rules_choose(struct client *c, struct route_choice *choice);
+/* Answers for a route whose action is not ROUTE_POOL. */
+enum go rules_answer(struct client *c, const struct route_choice *choice);
+/* What its texts may speak of; valid as long as the head is. */
+void rules_facts(struct client *c, const struct route_choice *choice, struct expand_facts *f);
+/* The address that the client's connection goes to. */
+bool request_local(const struct client *c, struct endpoint *local);
 
 /* exchange.c */
 enum go exchange_send(struct client *c);
@@ -253,6 +272,8 @@ enum go answer_fail(struct client *c, unsigned status, enum access_reason reason
 enum go answer_busy(struct client *c, enum access_reason reason);
 /* The answer itself. keep: another request may follow; field: one more line of its head. */
 enum go answer_own(struct client *c, unsigned status, bool keep, struct span field);
+/* status, field, location and content as given; the rest is set. */
+enum go answer_with(struct client *c, struct forward_answer *answer, bool keep);
 enum go answer_flush(struct client *c);
 enum go answer_linger(struct client *c);
 /* All is said: the client gets the time to take it. */

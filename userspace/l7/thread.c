@@ -20,13 +20,16 @@ int thread_init(struct thread *t, const struct conf *conf, int access_log)
 		t->base = event_base_new_with_config(config);
 	if (config)
 		event_config_free(config);
-	return t->base ? mailbox_init(&t->mailbox, t->base) : -ENOMEM;
+	t->regex = regex_run_new();
+	return t->base && t->regex ? mailbox_init(&t->mailbox, t->base) : -ENOMEM;
 }
 
 void thread_fini(struct thread *t)
 {
 	access_fini(&t->access);
 	buf_release(&t->pool, &t->target);
+	buf_release(&t->pool, &t->words);
+	regex_run_free(t->regex);
 	encoders_fini(&t->encoders);
 	mailbox_fini(&t->mailbox);
 	buf_release(&t->pool, &t->scratch);

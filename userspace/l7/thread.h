@@ -44,6 +44,10 @@ struct thread {
 	const struct caches *caches;                               /* borrowed; of the worker */
 	struct http1_head request_head, scratch_head, merged_head; /* of the cache's; likewise */
 	struct buf scratch;                                        /* its bytes, for a moment */
+	struct buf words; /* texts of a route, with its values in them */
+	struct regex_run *regex;
+	uint8_t random[512]; /* of which n_random are left */
+	unsigned n_random;
 	struct buf target; /* its target, where that had to be written anew */
 	uint64_t now_ms;   /* CLOCK_MONOTONIC_COARSE, as of this turn of the loop */
 	long date_second;
