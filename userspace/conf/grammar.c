@@ -111,6 +111,11 @@ static cfg_opt_t caching_opts[] = {
 	MANY("purge_from"),
 	CFG_END(),
 };
+/* A service has these for all its routes. */
+#define EDIT_OPTS                                                                                  \
+	MANY("set_request"), MANY("add_request"), MANY("append_request"), MANY("remove_request"),  \
+		MANY("set_response"), MANY("add_response"), MANY("append_response"),               \
+		MANY("remove_response")
 // clang-format off
 static cfg_opt_t compress_opts[] = {
 	MANY("encodings"), MANY("types"),     ONE("min_length"), ONE("gzip_level"),
@@ -130,6 +135,9 @@ static cfg_opt_t route_opts[] = {
 	ONE("deny"),
 	ONE("status"),
 	ONE("content_type"),
+	ONE("rewrite"),
+	ONE("upstream_host"),
+	EDIT_OPTS,
 	ONE("max_body"),
 	ONE("body_timeout"),
 	ONE("websocket"),
@@ -186,6 +194,7 @@ static cfg_opt_t service_opts[] = {
 	MANY("trusted"),
 	ONE("merge_slashes"),
 	MANY("request_id_from"),
+	EDIT_OPTS,
 	CFG_SEC("limit", limit_opts, CFGF_NODEFAULT),
 	CFG_SEC("compress", compress_opts, CFGF_NODEFAULT),
 	CFG_SEC("cache", caching_opts, CFGF_NODEFAULT),

@@ -162,6 +162,10 @@ void route_conditions_read(struct reading *r, cfg_t *sec, bool merge_slashes,
 			   struct conf_route *route);
 /* Makes the tables of routes->items. */
 void routes_index(struct reading *r, struct conf_routes *routes);
+/* What happens to fields, beside what route has of the service. */
+void route_edits_read(struct reading *r, cfg_t *sec, unsigned line, struct conf_route *route);
+#define ROUTE_BAD_NAME                                                                             \
+	"%s: \"%.*s\" is not known; sluice-routes(5) lists the names, and $$ is a dollar"
 /* A text with $names. */
 bool route_template_read(struct reading *r, const struct value *v, const char *name,
 			 struct template *to);

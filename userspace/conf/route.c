@@ -20,10 +20,7 @@ bool route_template_read(struct reading *r, const struct value *v, const char *n
 
 	r->oom |= rc == -ENOMEM;
 	if (rc == -EINVAL)
-		complain(r, v->line,
-			 "%s: \"%.*s\" is not known; sluice-routes(5) lists the names, and $$ is a "
-			 "dollar",
-			 name, bad.len < 40 ? (int)bad.len : 40, bad.p);
+		complain(r, v->line, ROUTE_BAD_NAME, name, bad.len < 40 ? (int)bad.len : 40, bad.p);
 	return rc == 0;
 }
 
@@ -170,6 +167,42 @@ static void overrides_read(struct reading *r, cfg_t *sec, const struct conf_serv
 	route->response_ms = pool.response_ms;
 }
 
+/* What a backend is asked for instead. */
+static void rewrite_read(struct reading *r, cfg_t *sec, struct conf_route *route)
+{
+	struct value *rewrite = value_of(sec, "rewrite"), *host = value_of(sec, "upstream_host");
+
+	if ((rewrite || host) && route->action != ROUTE_POOL) {
+		complain(r, (rewrite ? rewrite : host)->line,
+			 "%s: no backend is asked here; remove it",
+			 rewrite ? "rewrite" : "upstream_host");
+		return;
+	}
+	if (rewrite && rewrite->text[0] != '/')
+		complain(r, rewrite->line, "rewrite: \"%s\" is not a target; begin it with /",
+			 rewrite->text);
+	else if (rewrite && strpbrk(rewrite->text, " \t#\\"))
+		complain(r, rewrite->line,
+			 "rewrite: \"%s\" has a byte that no target has; escape it as %%20, %%23, "
+			 "...",
+			 rewrite->text);
+	else if (rewrite)
+		route_template_read(r, rewrite, "rewrite", &route->rewrite);
+	if (host && (host->text[0] == '\0' || strpbrk(host->text, " \t/?#@\\")))
+		complain(r, host->line,
+			 "upstream_host: \"%s\" is not a host; write \"HOST\" or \"HOST:PORT\"",
+			 host->text);
+	else if (host)
+		route_template_read(r, host, "upstream_host", &route->upstream_host);
+}
+
+static void names_gather(struct conf_route *route)
+{
+	route->names = route->text.names | route->rewrite.names | route->upstream_host.names |
+		       route->request.names | route->response.names;
+	route->changes = route->request.n || route->rewrite.n || route->upstream_host.n;
+}
+
 static void route_read(struct reading *r, cfg_t *sec, const struct conf_service *s,
 		       struct conf_route *route)
 {
@@ -187,13 +220,16 @@ static void route_read(struct reading *r, cfg_t *sec, const struct conf_service 
 	if ((v = value_of(sec, "content_type")))
 		content_type_read(r, v, route);
 	overrides_read(r, sec, s, route);
-	route->names = route->text.names;
-	if (route->names & TEMPLATE_LATE)
-		complain(
-			r, route->line,
-			"$status and $upstream are known only with the answer of a backend; remove "
-			"them from redirect or respond");
-	if ((route->names & TEMPLATE_BIT(CAPTURE)) && !route->n_path_regexes)
+	route_edits_read(r, sec, route->line, route);
+	rewrite_read(r, sec, route);
+	names_gather(route);
+	if ((route->text.names | route->rewrite.names | route->upstream_host.names) & TEMPLATE_LATE)
+		complain(r, route->line,
+			 "$status and $upstream are known only with the answer; remove them from "
+			 "what comes before");
+	/* Not again for what stands in the service. */
+	if ((route->names & ~s->routes.fallback.names & TEMPLATE_BIT(CAPTURE)) &&
+	    !route->n_path_regexes)
 		complain(r, route->line,
 			 "$1 to $9 are parts of a path's expression, and route \"%s\" has none; "
 			 "write path = \"~ EXPRESSION\"",
@@ -273,6 +309,13 @@ void routes_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 
 	id_from_read(r, sec, s);
 	fallback_make(s, &routes->fallback);
+	if (s->kind == SLUICE_L7)
+		route_edits_read(r, sec, s->line, &routes->fallback);
+	names_gather(&routes->fallback);
+	if (routes->fallback.names & TEMPLATE_BIT(CAPTURE))
+		complain(r, s->line,
+			 "$1 to $9 are parts of a route's path; remove them from the service's own "
+			 "fields");
 	if (n && s->kind == SLUICE_L4) {
 		complain(r, (unsigned)cfg_getnsec(sec, "route", 0)->line,
 			 "an l4 service knows no requests, and so no routes; remove them, or write "

@@ -28,6 +28,7 @@
 #define CONF_MAX_ROUTES  65536 /* of all services */
 #define CONF_MAX_REGEXES 16384
 #define ROUTE_VALUES     256 /* hosts, paths, sources, ... of one route, each */
+#define ROUTE_EDITS      64  /* of one message; one less */
 #define ROUTE_HOST       255 /* bytes of a host that is looked for */
 
 struct conf_pool;
@@ -56,6 +57,22 @@ struct route_texts {
 	unsigned n;
 };
 
+/* In the order in which they are done. */
+enum route_edit_kind { ROUTE_REMOVE, ROUTE_SET, ROUTE_APPEND, ROUTE_ADD };
+
+struct route_edit {
+	enum route_edit_kind kind;
+	struct span name;
+	struct template value;
+};
+
+/* What happens to fields of a message, that of the service included. */
+struct route_edits {
+	struct route_edit *items;
+	unsigned n;
+	uint64_t names; /* of all values */
+};
+
 struct conf_route {
 	const char *name; /* unique in its service */
 	unsigned line;
@@ -74,6 +91,10 @@ struct conf_route {
 	const struct conf_pool *pool; /* ROUTE_POOL; NULL: the service has none */
 	struct template text;
 	const char *content_type;
+
+	struct route_edits request, response;
+	struct template rewrite, upstream_host; /* n == 0: the target and host that came */
+	bool changes;                           /* of a request, any of these */
 
 	/* The service's own, or others. */
 	uint32_t body_ms;

@@ -31,6 +31,7 @@ enum go answer_with(struct client *c, struct forward_answer *answer, bool keep)
 	answer->close = c->close;
 	answer->head_only = c->method == HTTP1_M_HEAD;
 	answer->date = thread_date(t);
+	answer->edits = change_response(c);
 	/* An interim answer may wait there. */
 	if (!buf_reserve(&t->pool, out, buf_len(out) + (uint32_t)forward_answer_room(answer)))
 		return request_abort(c, ACCESS_no_memory);

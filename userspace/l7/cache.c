@@ -154,6 +154,27 @@ static bool look(struct client *c, const struct http1_head *h, struct store_key 
 	return false;
 }
 
+/* Answers of one route are not those of another, which may ask another backend for something
+ * else. A prefix that is purged is that of all. */
+static size_t key_make(const struct client *c, const struct http1_head *h, char *key, size_t room)
+{
+	const char *route = c->route->name;
+	size_t name = strlen(route), n = 0;
+	bool prefix =
+		h->method == HTTP1_M_OTHER && h->path.len && h->path.p[h->path.len - 1] == '*';
+
+	if (h->authority.len)
+		n = cache_key(key, room, h, c->link.tls ? SPAN("https") : SPAN("http"),
+			      h->authority, h->path, &c->cached.use->key);
+	if (n == 0 || prefix || c->route == &c->service->routes.fallback)
+		return n;
+	if (room - n < name + sizeof("\0$route"))
+		return 0;
+	memcpy(key + n, "\0$route", sizeof("\0$route"));
+	memcpy(key + n + sizeof("\0$route"), route, name);
+	return n + sizeof("\0$route") + name;
+}
+
 bool cache_begin(struct client *c, const struct http1_head *h)
 {
 	const struct caching *use = caching_of(thread_of(c), c->service);
@@ -166,10 +187,7 @@ bool cache_begin(struct client *c, const struct http1_head *h)
 	cd->use = use;
 	cd->forward = CACHE_FWD_BYPASS;
 	text.p = key;
-	text.len = h->authority.len ? cache_key(key, sizeof(key), h,
-						c->link.tls ? SPAN("https") : SPAN("http"),
-						h->authority, h->path, &use->key)
-				    : 0;
+	text.len = key_make(c, h, key, sizeof(key));
 	if (cache_purge(c, h, text))
 		return true;
 	if (!fresh_safe(h->method)) {

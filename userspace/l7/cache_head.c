@@ -133,7 +133,7 @@ static void put_kept(struct writer *w, const struct cache_answer *a)
 	struct span rest = a->kept, name, value;
 	bool tagged = false;
 
-	if (a->kind == CACHE_WHOLE) {
+	if (a->kind == CACHE_WHOLE && !a->edits) {
 		writer_put(w, a->kept);
 		return;
 	}
@@ -141,8 +141,33 @@ static void put_kept(struct writer *w, const struct cache_answer *a)
 		tagged |= http1_field_id(name) == HTTP1_F_ETAG;
 	rest = a->kept;
 	while (line_next(&rest, &name, &value))
-		if (answers_with(a->kind, http1_field_id(name), tagged))
+		if (!edits_take(a->edits, name) &&
+		    (a->kind == CACHE_WHOLE || answers_with(a->kind, http1_field_id(name), tagged)))
 			writer_field(w, name, value);
+}
+
+/* As forward_head.c does it with a response that passes. */
+static void put_edit(struct writer *w, const struct cache_answer *a, const struct edit *e)
+{
+	struct span rest = a->kept, name, value;
+	bool any = false;
+
+	while (e->kind == ROUTE_APPEND && line_next(&rest, &name, &value)) {
+		if (value.len == 0 || !span_equal_nocase(name, e->name))
+			continue;
+		writer_put(w, any ? SPAN(", ") : e->name);
+		writer_put(w, any ? SPAN("") : SPAN(": "));
+		writer_put(w, value);
+		any = true;
+	}
+	if (any && e->value.len) {
+		WRITER_PUT(w, ", ");
+		writer_put(w, e->value);
+	}
+	if (any)
+		WRITER_PUT(w, "\r\n");
+	else if (e->kind != ROUTE_REMOVE && e->value.len)
+		writer_field(w, e->name, e->value);
 }
 
 static void put_content_range(struct writer *w, struct range r, uint64_t whole)
@@ -198,6 +223,8 @@ size_t cache_head_answer(char *out, size_t room, const struct cache_answer *a)
 	WRITER_PUT(&w, "\r\n");
 	put_kept(&w, a);
 	put_kind(&w, a);
+	for (unsigned i = 0; a->edits && i < a->edits->n; i++)
+		put_edit(&w, a, &a->edits->items[i]);
 	WRITER_PUT(&w, "Age: ");
 	writer_number(&w, a->age < 0 ? 0 : (uint64_t)a->age);
 	WRITER_PUT(&w, "\r\n");

@@ -10,6 +10,7 @@
 #define L7_CACHE_HEAD_H
 
 #include "l7/buf.h"
+#include "l7/edits.h"
 #include "l7/fresh.h"
 #include "l7/validate.h"
 
@@ -46,13 +47,14 @@ struct cache_answer {
 	unsigned status; /* CACHE_WHOLE: of the stored response */
 	struct span kept;
 	int64_t age;
-	struct span cache_status; /* the whole value; empty: no such field */
-	enum http1_body body;     /* how the content is framed */
-	uint64_t length;          /* HTTP1_BODY_LENGTH */
-	struct range range;       /* CACHE_PART */
-	uint64_t whole;           /* size of all */
-	const char *boundary;     /* CACHE_PARTS */
-	bool close, keep_alive;   /* as in forward_head.h */
+	struct span cache_status;  /* the whole value; empty: no such field */
+	enum http1_body body;      /* how the content is framed */
+	uint64_t length;           /* HTTP1_BODY_LENGTH */
+	struct range range;        /* CACHE_PART */
+	uint64_t whole;            /* size of all */
+	const char *boundary;      /* CACHE_PARTS */
+	const struct edits *edits; /* or NULL */
+	bool close, keep_alive;    /* as in forward_head.h */
 };
 
 size_t cache_head_answer(char *out, size_t room, const struct cache_answer *a);

@@ -149,6 +149,12 @@ static bool head_put(struct client *c, const struct object *o, struct span statu
 	};
 	size_t n;
 
+	c->status = a.kind == CACHE_WHOLE         ? o->status
+		    : a.kind == CACHE_UNMODIFIED  ? 304
+		    : a.kind == CACHE_UNSATISFIED ? 416
+						  : 206;
+	a.edits = change_response(c);
+	need += (uint32_t)edits_room(a.edits);
 	frame(c, o, &a);
 	c->close |= c->until_end || t->draining;
 	a.close = c->close;
@@ -160,10 +166,6 @@ static bool head_put(struct client *c, const struct object *o, struct span statu
 	n = cache_head_answer(out->data + out->end, buf_room(out), &a);
 	assert(n > 0);
 	out->end += (uint32_t)n;
-	c->status = a.kind == CACHE_WHOLE         ? o->status
-		    : a.kind == CACHE_UNMODIFIED  ? 304
-		    : a.kind == CACHE_UNSATISFIED ? 416
-						  : 206;
 	return true;
 }
 

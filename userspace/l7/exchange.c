@@ -56,8 +56,9 @@ static enum go send_request(struct client *c)
 /* ---- EXCHANGE: the response's head ---------------------------------------------------- */
 
 /* Room behind what waits there for a head that was len bytes long. */
-static bool head_room(struct client *to, uint32_t len)
+static bool head_room(struct client *to, size_t head)
 {
+	uint32_t len = (uint32_t)head;
 	struct buf *out = &to->link.out;
 	uint32_t need = buf_len(out) + len + BUF_NOTE;
 
@@ -74,7 +75,7 @@ static enum go forward(struct client *c, struct client *to, uint32_t len,
 	struct buf *out = &to->link.out;
 	size_t n;
 
-	if (!head_room(to, len))
+	if (!head_room(to, len + edits_room(facts->edits)))
 		return request_abort(c, ACCESS_no_memory);
 	facts->via = (struct span){t->conf->hop_name, strlen(t->conf->hop_name)};
 	facts->date = thread_date(t);
@@ -177,6 +178,7 @@ static enum go final(struct client *c, uint32_t len)
 		facts.body = chunk ? HTTP1_BODY_CHUNKED : HTTP1_BODY_CLOSE;
 	else if (h->body == HTTP1_BODY_NONE && h->has_length && h->status != 204)
 		facts.body = HTTP1_BODY_LENGTH; /* of HEAD, 304: what a GET would get */
+	facts.edits = change_response(c);
 	facts.close = c->close;
 	facts.keep_alive = c->minor == 0 && !c->close;
 	relay_init(&c->down, h->body, h->content_length, chunk);

@@ -41,6 +41,45 @@ static void put_field(struct out *o, const struct http1_field *f)
 	PUT(o, "\r\n");
 }
 
+/* "name: value" of a field of the proxy's own, unless an edit has another. */
+static void put_own(struct out *o, const struct edits *edits, struct span name, struct span value)
+{
+	if (!edits_take(edits, name))
+		put_field(o, &(struct http1_field){.name = name, .value = value});
+}
+
+/* All fields of the name that came, and the value. */
+static void put_joined(struct out *o, const struct http1_head *h, const struct edit *e)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i <= h->n_fields; i++) {
+		const struct http1_field *f = i < h->n_fields ? &h->fields[i] : NULL;
+		struct span value = f ? f->value : e->value;
+
+		if (value.len == 0 || (f && (f->hop || !span_equal_nocase(f->name, e->name))))
+			continue;
+		put(o, any ? SPAN(", ") : e->name);
+		put(o, any ? SPAN("") : SPAN(": "));
+		put(o, value);
+		any = true;
+	}
+	put(o, any ? SPAN("\r\n") : SPAN(""));
+}
+
+/* h NULL: they are all there is. */
+static void put_edits(struct out *o, const struct http1_head *h, const struct edits *edits)
+{
+	for (unsigned i = 0; edits && i < edits->n; i++) {
+		const struct edit *e = &edits->items[i];
+
+		if (e->kind == ROUTE_APPEND && h)
+			put_joined(o, h, e);
+		else if (e->kind != ROUTE_REMOVE && e->value.len)
+			put_field(o, &(struct http1_field){.name = e->name, .value = e->value});
+	}
+}
+
 static size_t finish(struct out *o, const char *start)
 {
 	PUT(o, "\r\n");
@@ -127,7 +166,7 @@ static bool request_keeps(const struct http1_head *h, const struct http1_field *
 {
 	if (f->id == HTTP1_F_TRAILER)
 		return facts->trailers;
-	return !f->hop && !request_rewrites(f->id) &&
+	return !f->hop && !request_rewrites(f->id) && !edits_take(facts->edits, f->name) &&
 	       (f->id != HTTP1_F_EXPECT || h->expect_continue);
 }
 
@@ -150,12 +189,13 @@ size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 {
 	struct out o = {buf, buf + room, false};
 	struct span authority = h->authority.len ? h->authority : facts->authority;
+	const struct edits *edits = facts->edits;
 
 	put(&o, h->method_text);
 	PUT(&o, " ");
 	put_target(&o, h);
 	PUT(&o, " HTTP/1.1\r\nHost: ");
-	put(&o, authority);
+	put(&o, facts->host.len ? facts->host : authority);
 	PUT(&o, "\r\n");
 	for (unsigned i = 0; i < h->n_fields; i++) {
 		const struct http1_field *f = &h->fields[i];
@@ -168,13 +208,12 @@ size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 			put_field(&o, f);
 	}
 	put_via(&o, h, facts);
-	put_appended(&o, h, HTTP1_F_X_FORWARDED_FOR, SPAN("X-Forwarded-For: "), SPAN(""),
-		     facts->client);
-	PUT(&o, "X-Forwarded-Proto: ");
-	put(&o, facts->proto);
-	PUT(&o, "\r\nX-Forwarded-Host: ");
-	put(&o, authority);
-	PUT(&o, "\r\n");
+	if (!edits_take(edits, SPAN("X-Forwarded-For")))
+		put_appended(&o, h, HTTP1_F_X_FORWARDED_FOR, SPAN("X-Forwarded-For: "), SPAN(""),
+			     facts->client);
+	put_own(&o, edits, SPAN("X-Forwarded-Proto"), facts->proto);
+	put_own(&o, edits, SPAN("X-Forwarded-Host"), authority);
+	put_edits(&o, h, edits);
 	put_framing(&o, facts);
 	put_connection(&o, facts, h->te_trailers && h->minor > 0);
 	return finish(&o, buf);
@@ -218,7 +257,8 @@ static void put_response_fields(struct out *o, const struct http1_head *h,
 		dated |= f->id == HTTP1_F_DATE;
 		if ((f->hop && !(f->id == HTTP1_F_TRAILER && facts->trailers)) ||
 		    f->id == HTTP1_F_CONTENT_LENGTH || f->id == HTTP1_F_VIA ||
-		    (facts->encoding.len && encoding_removes(f->id)))
+		    (facts->encoding.len && encoding_removes(f->id)) ||
+		    edits_take(facts->edits, f->name))
 			continue;
 		if (facts->encoding.len && f->id == HTTP1_F_ETAG)
 			put_weak_etag(o, f);
@@ -249,6 +289,7 @@ size_t forward_response(char *buf, size_t room, const struct http1_head *h,
 		PUT(&o, "Vary: Accept-Encoding\r\n");
 	put_via(&o, h, facts);
 	put(&o, facts->extra);
+	put_edits(&o, h, facts->edits);
 	put_framing(&o, facts);
 	put_connection(&o, facts, false);
 	return finish(&o, buf);
@@ -263,15 +304,6 @@ size_t forward_end(char *buf, size_t room, struct span section)
 	while (http1_trailer_next(&section, &field))
 		put_field(&o, &field);
 	return finish(&o, buf);
-}
-
-static void put_line(struct out *o, struct span name, struct span value)
-{
-	if (value.len == 0)
-		return;
-	put(o, name);
-	put(o, value);
-	PUT(o, "\r\n");
 }
 
 /* "404 Not Found\n". */
@@ -290,7 +322,8 @@ static bool may_have_content(unsigned status)
 
 size_t forward_answer_room(const struct forward_answer *a)
 {
-	return a->field.len + a->location.len + a->content_type.len + a->content.len + 512;
+	return edits_room(a->edits) + a->field.len + a->location.len + a->content_type.len +
+	       a->content.len + 512;
 }
 
 size_t forward_answer(char *buf, size_t room, const struct forward_answer *a)
@@ -306,15 +339,18 @@ size_t forward_answer(char *buf, size_t room, const struct forward_answer *a)
 	PUT(&o, "\r\n");
 	put(&o, a->date);
 	put(&o, a->field);
-	put_line(&o, SPAN("Location: "), a->location);
+	if (a->location.len)
+		put_own(&o, a->edits, SPAN("Location"), a->location);
 	if (may_have_content(a->status)) {
-		put_line(&o, SPAN("Content-Type: "), plain ? SPAN("text/plain") : a->content_type);
+		put_own(&o, a->edits, SPAN("Content-Type"),
+			plain ? SPAN("text/plain") : a->content_type);
 		if (a->status >= 400 || (plain && a->location.len == 0))
-			PUT(&o, "Cache-Control: no-store\r\n");
+			put_own(&o, a->edits, SPAN("Cache-Control"), SPAN("no-store"));
 		PUT(&o, "Content-Length: ");
 		put_number(&o, plain ? phrase.len + 5 : a->content.len); /* "NNN phrase\n" */
 		PUT(&o, "\r\n");
 	}
+	put_edits(&o, NULL, a->edits);
 	if (a->close)
 		PUT(&o, "Connection: close\r\n");
 	PUT(&o, "\r\n");

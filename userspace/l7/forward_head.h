@@ -6,27 +6,31 @@
  * Of a request: Host first, then the end-to-end fields, then Via, X-Forwarded-For (the
  * client appended), -Proto and -Host, and the framing. TE: trailers goes on, no other coding. A
  * Forwarded field that came is left as it is: the X-Forwarded fields are this proxy's word.
+ * Edits of the configuration have the last one.
  */
 #ifndef L7_FORWARD_HEAD_H
 #define L7_FORWARD_HEAD_H
 
+#include "l7/edits.h"
 #include "l7/http1.h"
 
 struct forward_facts {
 	enum http1_body body; /* framing of what follows */
 	uint64_t content_length;
-	bool close;            /* say Connection: close */
-	bool keep_alive;       /* say Connection: keep-alive (to an HTTP/1.0 client) */
-	bool trailers;         /* trailer fields may follow: Trailer goes on */
-	struct span upgrade;   /* ask for this protocol, or agree to it */
-	struct span via;       /* this proxy's pseudonym */
-	struct span client;    /* request: the client's address, for X-Forwarded-For */
-	struct span proto;     /* request: "http" or "https" */
-	struct span authority; /* request: Host if none came (HTTP/1.0) */
-	struct span extra;     /* whole field lines to add */
-	struct span date;      /* response: "Date: ...\r\n" to add if none came */
-	struct span encoding;  /* response: what its body is compressed by; empty = as it came */
-	bool vary_encoding;    /* response: for another client it would be otherwise */
+	bool close;                /* say Connection: close */
+	bool keep_alive;           /* say Connection: keep-alive (to an HTTP/1.0 client) */
+	bool trailers;             /* trailer fields may follow: Trailer goes on */
+	struct span upgrade;       /* ask for this protocol, or agree to it */
+	struct span via;           /* this proxy's pseudonym */
+	struct span client;        /* request: the client's address, for X-Forwarded-For */
+	struct span proto;         /* request: "http" or "https" */
+	struct span authority;     /* request: Host if none came (HTTP/1.0) */
+	struct span host;          /* request: Host, whatever came; may be empty */
+	const struct edits *edits; /* or NULL */
+	struct span extra;         /* whole field lines to add */
+	struct span date;          /* response: "Date: ...\r\n" to add if none came */
+	struct span encoding; /* response: what its body is compressed by; empty = as it came */
+	bool vary_encoding;   /* response: for another client it would be otherwise */
 };
 
 /* Bytes written, or 0 when they do not fit into room. */
@@ -44,11 +48,12 @@ size_t forward_end(char *out, size_t room, struct span section);
 struct forward_answer {
 	unsigned status;
 	bool close;
-	bool head_only;           /* to HEAD */
-	struct span date;         /* as above */
-	struct span field;        /* one more line of the head, with its CRLF; may be empty */
-	struct span location;     /* may be empty */
-	struct span content_type; /* empty: the status and its phrase are the content */
+	bool head_only;            /* to HEAD */
+	struct span date;          /* as above */
+	struct span field;         /* one more line of the head, with its CRLF; may be empty */
+	struct span location;      /* may be empty */
+	const struct edits *edits; /* or NULL */
+	struct span content_type;  /* empty: the status and its phrase are the content */
 	struct span content;
 };
 

@@ -65,7 +65,8 @@ static struct span local_authority(const struct client *c, char text[ENDPOINT_TE
 }
 
 /* Writes the head as a backend gets it into c->head. */
-static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t len)
+static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t len,
+			 const struct edits *edits, struct span host)
 {
 	struct thread *t = thread_of(c);
 	const char *via = t->conf->hop_name;
@@ -79,9 +80,11 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 		.upgrade = c->upgrade ? REQUEST_UPGRADE : SPAN(""),
 		.trailers = c->up.trailers,
 		.authority = h->authority.len ? h->authority : local_authority(c, text),
+		.host = host,
+		.edits = edits,
 	};
 	/* What is added is bounded, but for the authority, which may be there twice. */
-	uint32_t room = 2 * len + BUF_NOTE;
+	uint32_t room = 2 * len + BUF_NOTE + (uint32_t)(h->path.len + host.len + edits_room(edits));
 	size_t n;
 
 	if (!buf_reserve(&t->pool, &c->head, room < BUF_SIZE ? BUF_SIZE : room))
@@ -107,27 +110,67 @@ static bool target_settle(const struct client *c, struct http1_head *h, unsigned
 	return target_normalise(&h->path, h->path, c->service->merge_slashes, t->target.data);
 }
 
+/* Writes the head as its route changes it. What a cache goes by then is the target that the client
+ * named, and the fields that a backend gets. */
+static enum go head_change(struct client *c, const struct route_choice *choice, uint32_t len,
+			   const struct http1_head **ask)
+{
+	struct thread *t = thread_of(c);
+	struct http1_head *h = &t->head;
+	struct span host, came = h->path, target = came;
+	const struct edits *edits;
+	struct expand_facts facts;
+	bool ok;
+
+	rules_facts(c, choice, &facts);
+	if (!change_request(c, &facts, &edits) || !change_host(c, &facts, &host) ||
+	    !change_target(c, &facts, &target))
+		return answer_fail(c, 400, ACCESS_refused);
+	h->path = target;
+	ok = head_rewrite(c, h, len, edits, host);
+	h->path = came;
+	if (!ok || !cache_request_parse(&t->request_head, &c->head))
+		return answer_fail(c, 503, ACCESS_no_memory);
+	t->request_head.authority = h->authority;
+	t->request_head.path = came;
+	*ask = &t->request_head;
+	return GO;
+}
+
+/* Goes to a backend, or the cache. */
+static enum go request_forward(struct client *c, const struct route_choice *choice, uint32_t len)
+{
+	const struct http1_head *h = &thread_of(c)->head, *ask = h;
+
+	if (c->up.most && h->body == HTTP1_BODY_LENGTH && h->content_length > c->up.most)
+		return answer_fail(c, 413, ACCESS_refused);
+	c->key = hash_key(c->pool, h, &c->peer.addr);
+	c->upgrade = c->route->websocket && h->method == HTTP1_M_GET && relay_read_all(&c->up) &&
+		     http1_upgrades_to(h, REQUEST_UPGRADE);
+	if (c->route->changes) {
+		enum go go = head_change(c, choice, len, &ask);
+
+		if (ask == h)
+			return go;
+	}
+	if (cache_begin(c, ask))
+		return GO;
+	if (!c->route->changes && !head_rewrite(c, h, len, NULL, SPAN("")))
+		return answer_fail(c, 503, ACCESS_no_memory);
+	cache_next(c);
+	return GO;
+}
+
 /* Goes where its route says. */
 static enum go request_route(struct client *c, uint32_t len)
 {
-	const struct http1_head *h = &thread_of(c)->head;
 	struct route_choice choice;
 
 	if (!rules_choose(c, &choice))
 		return answer_fail(c, 500, ACCESS_expression);
 	if (c->route->action != ROUTE_POOL)
 		return rules_answer(c, &choice);
-	if (c->up.most && h->body == HTTP1_BODY_LENGTH && h->content_length > c->up.most)
-		return answer_fail(c, 413, ACCESS_refused);
-	c->key = hash_key(c->pool, h, &c->peer.addr);
-	c->upgrade = c->route->websocket && h->method == HTTP1_M_GET && relay_read_all(&c->up) &&
-		     http1_upgrades_to(h, REQUEST_UPGRADE);
-	if (cache_begin(c, h))
-		return GO;
-	if (!head_rewrite(c, h, len))
-		return answer_fail(c, 503, ACCESS_no_memory);
-	cache_next(c);
-	return GO;
+	return request_forward(c, &choice, len);
 }
 
 /* On a connection of TLS a request is for who was asked for in the handshake (RFC 9110 section

@@ -169,6 +169,8 @@ const char *http1_refusal(void);
 
 /* What a field of this name is to the proxy. */
 enum http1_field_id http1_field_id(struct span name);
+/* host[":" port] of RFC 3986 section 3.2, without userinfo and without an empty host. */
+bool http1_authority_ok(struct span authority);
 
 /* First field with this id, or NULL. */
 const struct http1_field *http1_find(const struct http1_head *head, enum http1_field_id id);

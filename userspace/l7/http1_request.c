@@ -87,6 +87,11 @@ static bool authority_ok(struct span a, bool need_port)
 	       !(need_port && host_end + 1 == end);
 }
 
+bool http1_authority_ok(struct span authority)
+{
+	return authority_ok(authority, false);
+}
+
 /* absolute-form: http(s)://authority[path][?query]. */
 static bool target_absolute(struct http1_head *h)
 {

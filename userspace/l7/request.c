@@ -83,6 +83,7 @@ void request_clear(struct client *c)
 	encoder_put(&thread_of(c)->encoders, c->down.encoder);
 	buf_release(pool, &c->head);
 	buf_release(pool, &c->note);
+	buf_release(pool, &c->late);
 	relay_fini(&c->up, pool);
 	relay_fini(&c->down, pool);
 	memset((char *)c + offsetof(struct client, method), 0,

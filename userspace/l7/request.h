@@ -74,6 +74,7 @@ struct client {
 
 	/* The request. Zero in between. */
 	struct buf head; /* as it goes to a backend, while there is no connection */
+	struct buf late; /* values of the response's fields, see change.c */
 	struct buf note; /* its own words, for the access log */
 	enum http1_method method;
 	uint8_t minor;
@@ -226,6 +227,16 @@ bool rules_choose(struct client *c, struct route_choice *choice);
 enum go rules_answer(struct client *c, const struct route_choice *choice);
 /* What its texts may speak of; valid as long as the head is. */
 void rules_facts(struct client *c, const struct route_choice *choice, struct expand_facts *f);
+/* change.c: what the route changes of messages. False: by the request it cannot be done. f is what
+ * it may speak of. */
+bool change_request(struct client *c, const struct expand_facts *f, const struct edits **edits);
+bool change_host(struct client *c, const struct expand_facts *f, struct span *host);
+bool change_target(struct client *c, const struct expand_facts *f, struct span *target);
+/* Keeps what the response's fields need of the request. */
+bool change_keep(struct client *c, const struct expand_facts *f);
+/* Fields of the response, or NULL. Valid until the thread writes another message. */
+const struct edits *change_response(struct client *c);
+
 /* The address that the client's connection goes to. */
 bool request_local(const struct client *c, struct endpoint *local);
 

@@ -101,6 +101,12 @@ bool rules_choose(struct client *c, struct route_choice *choice)
 	c->route = choice->route;
 	c->pool = c->route->pool;
 	c->up.most = c->route->max_body;
+	if (c->route->response.names) {
+		struct expand_facts facts;
+
+		rules_facts(c, choice, &facts);
+		ok = change_keep(c, &facts) && ok;
+	}
 	if (!ok)
 		log_limited(&rate, LOG_LEVEL_WARN,
 			    "an expression takes too long service=%s route=%s client=%s: requests "

@@ -29,6 +29,9 @@ void thread_fini(struct thread *t)
 	access_fini(&t->access);
 	buf_release(&t->pool, &t->target);
 	buf_release(&t->pool, &t->words);
+	buf_release(&t->pool, &t->rewritten);
+	buf_release(&t->pool, &t->turned);
+	buf_release(&t->pool, &t->host);
 	regex_run_free(t->regex);
 	encoders_fini(&t->encoders);
 	mailbox_fini(&t->mailbox);

@@ -17,6 +17,7 @@
 #include "l7/access.h"
 #include "l7/buf.h"
 #include "l7/encode.h"
+#include "l7/edits.h"
 #include "l7/http1.h"
 #include "l7/mailbox.h"
 #include "l7/tls_thread.h"
@@ -40,11 +41,14 @@ struct thread {
 	struct access access;
 	struct tls_thread tls;
 	struct http1_head head; /* the last one parsed; for the caller of the parser alone */
+	struct edits edits;     /* of the message that is being written */
+	struct buf rewritten, turned,
+		host;     /* of the request: its target, in its spelling; its host */
+	struct buf words; /* texts of a route, with its values in them */
 	struct mailbox mailbox;
 	const struct caches *caches;                               /* borrowed; of the worker */
 	struct http1_head request_head, scratch_head, merged_head; /* of the cache's; likewise */
 	struct buf scratch;                                        /* its bytes, for a moment */
-	struct buf words; /* texts of a route, with its values in them */
 	struct regex_run *regex;
 	uint8_t random[512]; /* of which n_random are left */
 	unsigned n_random;
