@@ -119,3 +119,28 @@ def test_many_requests_on_a_connection(site):
     client.send(get('/answer', 'X-In: 1'), get('/'), get('/moved'), get('/answer', 'X-In: 2'))
     said = [values(client.answer(), 'X-Said') for _ in range(4)]
     assert said == [['200 from b0 to 1, /answer'], [], ['302'], ['200 from b0 to 2, /answer']]
+
+
+def test_a_cache_keeps_routes_apart_and_their_fields(stage):
+    """What is kept is the origin's; each client gets it as its route changes it."""
+    origin = stage.origin(answers(lambda request: ok(
+        f"{request['X-Site']} {request.target}".encode(), 'Cache-Control: max-age=60',
+        'Vary: X-Lang', 'Server: origin')))
+    proxy = stage.proxy(origin, top='cache "main" { memory = 16m }', service='''
+        cache { store = "main" }
+        set_response = "X-Who: $header_x_who"  remove_response = "Server"
+        set_request  = "X-Lang: $arg_lang"
+        route "a" { header = "X-A"  set_request = "X-Site: a"  rewrite = "/a$path" }
+        route "b" { set_request = "X-Site: b"  append_response = "Vary: X-A" }
+    ''')
+
+    def asked(*fields, path='/x'):
+        answer = proxy.ask(get(path, *fields))
+        assert values(answer, 'Server') == []
+        return answer.body, values(answer, 'X-Who'), values(answer, 'Vary')
+
+    for who in ('1', '2'):
+        assert asked('X-A: 1', f'X-Who: {who}') == (b'a /a/x', [who], ['X-Lang'])
+        assert asked(f'X-Who: {who}') == (b'b /x', [who], ['X-Lang, X-A'])
+        assert asked('X-Lang: spoof')[0] == b'b /x'
+    assert sum(conn.got.count(b'GET ') for conn in origin.conns) == 2
