@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Request heads: one answer whatever the cuts; what is accepted can go on, and says the same.
 // needs: userspace/l7/http1.c userspace/l7/http1_request.c userspace/l7/forward_head.c
-// needs: userspace/base/scan.c
+// needs: userspace/l7/http1_trailer.c userspace/base/scan.c
 #include "heads.h"
 #include "l7/buf.h"
 #include "l7/forward_head.h"
@@ -89,7 +89,9 @@ static void check_forwarded(const struct parsed *p)
 	       memcmp(seen.path.p + seen.path.len - h->path.len, h->path.p, h->path.len) == 0);
 	assert(seen.body == h->body && seen.content_length == h->content_length);
 	assert(seen.keep_alive && seen.expect_continue == h->expect_continue && !seen.upgrade);
-	assert(!http1_find(&seen, HTTP1_F_CONNECTION) && !http1_find(&seen, HTTP1_F_TE));
+	assert(!http1_find(&seen, HTTP1_F_CONNECTION) == !http1_find(&seen, HTTP1_F_TE));
+	assert(seen.te_trailers == (h->te_trailers && h->minor > 0));
+	assert(!http1_find(&seen, HTTP1_F_TRAILER));
 	free(out);
 }
 

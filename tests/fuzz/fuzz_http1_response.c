@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Response heads: one answer whatever the cuts; what is accepted can go on, and says the same.
 // needs: userspace/l7/http1.c userspace/l7/http1_response.c userspace/l7/forward_head.c
-// needs: userspace/base/scan.c
+// needs: userspace/l7/http1_trailer.c userspace/base/scan.c
 #include "heads.h"
 #include "l7/buf.h"
 #include "l7/forward_head.h"
