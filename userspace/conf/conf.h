@@ -87,6 +87,8 @@ struct conf_service {
 	uint32_t max_target;          /* bytes of a request's target: 16k */
 	uint32_t max_fields;          /* header fields of a message: 100, at most 256 */
 	uint32_t tunnel_ms;           /* silence after which a tunnel ends: 1h */
+	uint32_t request_buffer;      /* bytes of a body read before a backend is asked: 0 */
+	uint32_t response_buffer;     /* bytes that may wait for a slow client: 256k */
 	bool websocket;               /* may be upgraded to */
 	bool request_trailers;        /* go on to the backend */
 	uint32_t max_requests;        /* on a client's connection; 0 = no limit */
@@ -128,6 +130,7 @@ struct conf {
 	const char *user;         /* account of the worker; "nobody" unless set */
 	uint32_t threads;         /* 0 = number of CPUs */
 	uint32_t max_connections; /* client connections per thread */
+	uint64_t buffer_memory;   /* of bodies that wait, per thread: 64m */
 	uint32_t drain_ms;        /* on SIGTERM, how long running requests may take: 30s */
 	const char *access_log;   /* path, "stdout", "syslog", or NULL = off */
 	struct log_format access_format;

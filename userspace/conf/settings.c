@@ -50,6 +50,7 @@ const struct setting settings[] = {
 	DAEMON("threads", COUNT, threads, 0, 0, CONF_MAX_THREADS),
 	DAEMON("max_connections", COUNT, max_connections, 20000, 1, 1000000),
 	DAEMON("checks", COUNT, max_checks, 256, 1, 4096),
+	DAEMON("buffer_memory", BYTES, buffer_memory, 1U << 26, 0, 1ULL << 40),
 	DAEMON("drain_timeout", MS, drain_ms, 30000, 0, 24 * HOUR),
 
 	L4("ring_size", COUNT, ring_size, SLUICE_RING_SIZE, 3, MAGLEV_MAX_SIZE),
@@ -62,6 +63,8 @@ const struct setting settings[] = {
 	L7("max_head", BYTES, max_head, 32768, 1024, 65536),
 	L7("max_target", BYTES, max_target, 16384, 64, 65536),
 	L7("max_fields", COUNT, max_fields, 100, 1, 256),
+	L7("request_buffer", BYTES, request_buffer, 0, 0, 1U << 24),
+	L7("response_buffer", BYTES, response_buffer, 1U << 18, 0, 1U << 24),
 	L7("websocket", YES, websocket, 0, 0, 1),
 	L7("tunnel_timeout", MS, tunnel_ms, HOUR, 1, 24 * HOUR),
 	L7("request_trailers", YES, request_trailers, 0, 0, 1),

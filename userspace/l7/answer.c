@@ -49,6 +49,21 @@ enum go answer_own(struct client *c, unsigned status, bool keep, struct span fie
 	return answer_with(c, &answer, keep);
 }
 
+enum go answer_continue(struct client *c)
+{
+	static const char words[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct buf *out = &c->link.out;
+
+	c->expects = false;
+	c->progress = UINT64_MAX;
+	if (!buf_reserve(&thread_of(c)->pool, out, buf_len(out) + BUF_NOTE))
+		return request_abort(c, ACCESS_no_memory);
+	memcpy(out->data + out->end, words, sizeof(words) - 1);
+	out->end += sizeof(words) - 1;
+	link_send(&c->link, NULL, 0, false);
+	return c->link.broken ? request_abort(c, ACCESS_client_gone) : GO;
+}
+
 /* A response of which nothing was sent is taken back. */
 static bool take_back(struct client *c)
 {

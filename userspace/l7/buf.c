@@ -20,8 +20,12 @@ static char *memory_take(struct buf_pool *pool, uint32_t size)
 	int list = list_of(size);
 	struct buf_free *f = list >= 0 ? pool->free[list] : NULL;
 
-	if (!f)
-		return malloc(size);
+	if (!f) {
+		f = malloc(size);
+		if (f && size > BUF_SIZE)
+			pool->large += size;
+		return (char *)f;
+	}
 	pool->free[list] = f->next;
 	pool->n_free[list]--;
 	return (char *)f;
@@ -32,6 +36,8 @@ static void memory_give(struct buf_pool *pool, char *data, uint32_t size)
 	int list = list_of(size);
 	struct buf_free *f = (struct buf_free *)data;
 
+	if (size > BUF_SIZE)
+		pool->large -= size;
 	if (list < 0 || pool->n_free[list] == BUF_SPARE) {
 		free(data);
 		return;
@@ -65,6 +71,15 @@ bool buf_reserve(struct buf_pool *pool, struct buf *b, uint32_t size)
 	}
 	*b = (struct buf){.data = data, .size = size, .end = len};
 	return true;
+}
+
+bool buf_grow(struct buf_pool *pool, struct buf *b, uint32_t size)
+{
+	if (size <= b->size || size <= BUF_SIZE)
+		return buf_reserve(pool, b, size);
+	if (size < 2 * b->size)
+		size = 2 * b->size;
+	return pool->large + size <= pool->large_most && buf_reserve(pool, b, size);
 }
 
 void buf_consume(struct buf *b, uint32_t n)

@@ -24,6 +24,8 @@ struct buf {
 struct buf_pool {
 	struct buf_free *free[2]; /* BUF_SIZE, BUF_NOTE */
 	unsigned n_free[2];
+	uint64_t large;      /* bytes of buffers beyond BUF_SIZE that are in use */
+	uint64_t large_most; /* of them, for bodies that wait for a slow side; see buf_grow */
 };
 
 static inline uint32_t buf_len(const struct buf *b)
@@ -44,6 +46,10 @@ static inline uint32_t buf_room(const struct buf *b)
 /* Makes b own memory of at least size bytes in all, keeping its bytes, moved to the front.
  * False when the heap is exhausted; b is as it was. */
 bool buf_reserve(struct buf_pool *pool, struct buf *b, uint32_t size);
+
+/* The same for a body that waits, in steps that double; false also when such bodies have taken
+ * what they may. */
+bool buf_grow(struct buf_pool *pool, struct buf *b, uint32_t size);
 
 /* Takes n bytes off the front; an empty buffer starts over, and keeps its memory. */
 void buf_consume(struct buf *b, uint32_t n);

@@ -182,6 +182,7 @@ static enum go final(struct client *c, uint32_t len)
 	facts.close = c->close;
 	facts.keep_alive = c->minor == 0 && !c->close;
 	relay_init(&c->down, h->body, h->content_length, chunk);
+	c->down.ahead = c->service->response_buffer;
 	facts.trailers = c->down.trailers = c->trailers && chunk;
 	encode_answer(c, h, &facts);
 	if (c->up_done)
@@ -311,24 +312,6 @@ enum go exchange_respond(struct client *c)
 
 /* ---- events --------------------------------------------------------------------------- */
 
-/* The client waits for 100 (Continue) and the backend does not say it: one that knows no
- * expectations would wait for the body as well (RFC 9110 section 10.1.1). */
-static enum go encourage(struct client *c)
-{
-	static const char words[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	struct buf *out = &c->link.out;
-
-	c->expects = false;
-	c->progress = 0;
-	if (!head_room(c, sizeof(words)))
-		return request_abort(c, ACCESS_no_memory);
-	memcpy(out->data + out->end, words, sizeof(words) - 1);
-	out->end += sizeof(words) - 1;
-	link_send(&c->link, NULL, 0, false);
-	return c->link.broken ? request_abort(c, ACCESS_client_gone)
-			      : request_wait(c, c->route->body_ms);
-}
-
 enum go exchange_timeout(struct client *c)
 {
 	struct upstream *u = c->upstream;
@@ -340,7 +323,7 @@ enum go exchange_timeout(struct client *c)
 	if (!u || c->step == STEP_CONNECT || u->connecting)
 		return connect_failed(c, ACCESS_connect_timeout);
 	if (c->expects)
-		return encourage(c);
+		return answer_continue(c) == END ? END : request_wait(c, c->route->body_ms);
 	if (c->step == STEP_RESPOND && c->link.writable && buf_len(&c->link.out) == 0)
 		return request_abort(c, ACCESS_response_timeout);
 	if (c->step == STEP_RESPOND)

@@ -140,13 +140,16 @@ static enum go head_change(struct client *c, const struct route_choice *choice, 
 /* Goes to a backend, or the cache. */
 static enum go request_forward(struct client *c, const struct route_choice *choice, uint32_t len)
 {
-	const struct http1_head *h = &thread_of(c)->head, *ask = h;
+	bool gather = c->service->request_buffer && !relay_read_all(&c->up);
+	struct http1_head *h = &thread_of(c)->head;
+	const struct http1_head *ask = h;
 
 	if (c->up.most && h->body == HTTP1_BODY_LENGTH && h->content_length > c->up.most)
 		return answer_fail(c, 413, ACCESS_refused);
 	c->key = hash_key(c->pool, h, &c->peer.addr);
 	c->upgrade = c->route->websocket && h->method == HTTP1_M_GET && relay_read_all(&c->up) &&
 		     http1_upgrades_to(h, REQUEST_UPGRADE);
+	h->expect_continue &= !gather; /* it is answered here */
 	if (c->route->changes) {
 		enum go go = head_change(c, choice, len, &ask);
 
@@ -158,7 +161,7 @@ static enum go request_forward(struct client *c, const struct route_choice *choi
 	if (!c->route->changes && !head_rewrite(c, h, len, NULL, SPAN("")))
 		return answer_fail(c, 503, ACCESS_no_memory);
 	cache_next(c);
-	return GO;
+	return gather && c->step == STEP_CONNECT ? gather_begin(c) : GO;
 }
 
 /* Goes where its route says. */

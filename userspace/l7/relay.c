@@ -267,6 +267,55 @@ static bool all_given(const struct relay *r)
 	return r->ended && (!r->encoder || r->encoded);
 }
 
+/* What is held goes behind what is to be sent. The caller has seen to the room. */
+static void held_move(struct relay *r, struct link *src, struct buf *out)
+{
+	out_add(out, buf_at(&src->in), r->held);
+	buf_consume(&src->in, r->held);
+	r->held = 0;
+}
+
+/* The receiver takes nothing now: makes room to read on. False: it is waited for. */
+static bool read_ahead(struct relay *r, struct link *src, struct link *dst, struct buf_pool *pool)
+{
+	uint32_t waiting = buf_len(&dst->out) + r->held;
+
+	if (r->ended || dst->writable || waiting >= r->ahead)
+		return false;
+	/* Room for what one read brings, if that is to be chunked. */
+	if ((!dst->out.data || buf_room(&dst->out) < r->held + BUF_SIZE + CHUNK_AROUND) &&
+	    !buf_grow(pool, &dst->out, waiting + BUF_SIZE + CHUNK_AROUND))
+		return false;
+	if (r->held && !r->encoder)
+		held_move(r, src, &dst->out);
+	return true;
+}
+
+enum relay_result relay_gather(struct relay *r, struct link *src, struct buf *out, uint32_t most,
+			       struct buf_pool *pool)
+{
+	for (unsigned turn = 0; turn < RELAY_TURNS; turn++) {
+		enum relay_result result;
+
+		if (r->ended || buf_len(out) >= most)
+			return RELAY_DONE;
+		if (buf_room(out) < BUF_SIZE + CHUNK_AROUND &&
+		    !buf_grow(pool, out, buf_len(out) + BUF_SIZE + CHUNK_AROUND))
+			return RELAY_DONE;
+		result = check(r, &src->in, out, pool);
+		if (result != RELAY_WAIT)
+			return result;
+		if (r->held)
+			held_move(r, src, out);
+		if (r->ended || buf_len(&src->in))
+			continue;
+		result = source_read(r, src, out, pool);
+		if (result != RELAY_TURN)
+			return result;
+	}
+	return RELAY_TURN;
+}
+
 enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst,
 			     struct buf_pool *pool, bool keep)
 {
@@ -276,9 +325,10 @@ enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst
 		if (result != RELAY_WAIT)
 			return result;
 		result = send_out(r, src, dst, keep);
-		if (result != RELAY_TURN)
+		if (result != RELAY_TURN &&
+		    !(result == RELAY_WAIT && read_ahead(r, src, dst, pool)))
 			return result;
-		if (all_given(r))
+		if (result == RELAY_TURN && all_given(r))
 			return RELAY_DONE;
 		if (r->ended || buf_len(&src->in))
 			continue;
@@ -313,9 +363,7 @@ bool relay_settle(struct relay *r, struct link *src, struct link *dst, struct bu
 	if (!dst->out.data || buf_room(&dst->out) < r->held)
 		if (!buf_reserve(pool, &dst->out, buf_len(&dst->out) + r->held))
 			return false;
-	out_add(&dst->out, buf_at(&src->in), r->held);
-	buf_consume(&src->in, r->held);
-	r->held = 0;
+	held_move(r, src, &dst->out);
 	return true;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One body on its way from one connection to another: read, its framing checked, sent, in
- * the framing that the receiver was told. Holds at most one buffer on each side, so a slow
- * receiver slows the sender down. Content goes out from where it was read, together with
- * what waits in front of it; only content that is to be chunked is copied. With an encoder it is
- * compressed on the way; what an encoder keeps back is given out when the sender pauses.
+ * the framing that the receiver was told. Holds at most one buffer on each side and what may be
+ * read ahead, so a slow receiver slows the sender down. Content goes out from where it was read,
+ * together with what waits in front of it; only content that is to be chunked is copied. With an
+ * encoder it is compressed on the way; what an encoder keeps back is given out when the sender
+ * pauses.
  */
 #ifndef L7_RELAY_H
 #define L7_RELAY_H
@@ -17,12 +18,13 @@
 
 struct relay {
 	struct body body;
-	uint64_t most; /* bytes of content that are let through; 0 = all; set after relay_init */
-	bool chunk;    /* the receiver gets chunks */
-	bool trailers; /* and trailer fields; set after relay_init */
-	bool ended;    /* the body's last byte was read; private */
-	bool encoded;  /* the encoder has given its last byte; private */
-	bool kept;     /* the encoder may keep content back; private */
+	uint64_t most;  /* bytes of content that are let through; 0 = all; set after relay_init */
+	bool chunk;     /* the receiver gets chunks */
+	bool trailers;  /* and trailer fields; set after relay_init */
+	uint32_t ahead; /* bytes that may wait for a receiver that is slow; set after relay_init */
+	bool ended;     /* the body's last byte was read; private */
+	bool encoded;   /* the encoder has given its last byte; private */
+	bool kept;      /* the encoder may keep content back; private */
 	struct buf trailer;      /* fields so far, until the end; private */
 	uint32_t held;           /* content at the front of src->in, already checked; private */
 	struct encoder *encoder; /* content goes through it, into chunks; set after relay_init */
@@ -46,6 +48,11 @@ enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst
 			     struct buf_pool *pool, bool keep);
 
 void relay_fini(struct relay *r, struct buf_pool *pool);
+
+/* Reads into out, behind what is there, in the receiver's framing: RELAY_DONE when the body has
+ * ended or out holds `most` bytes or all that may wait. relay_pump goes on from there. */
+enum relay_result relay_gather(struct relay *r, struct link *src, struct buf *out, uint32_t most,
+			       struct buf_pool *pool);
 
 /* The whole body was read, if maybe not sent. */
 bool relay_read_all(const struct relay *r);

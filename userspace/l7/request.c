@@ -125,9 +125,10 @@ static enum go (*const steps[STEP_COUNT])(struct client *) = {
 	[STEP_PROXIED] = proxied_step,   [STEP_HANDSHAKE] = handshake_step,
 	[STEP_HEAD] = head_step,         [STEP_CONNECT] = connect_step,
 	[STEP_EXCHANGE] = exchange_send, [STEP_RESPOND] = exchange_respond,
-	[STEP_TUNNEL] = tunnel_step,     [STEP_FLUSH] = answer_flush,
-	[STEP_LINGER] = answer_linger,   [STEP_CACHE] = cache_wait,
-	[STEP_SERVE] = cache_serve,      [STEP_FETCH] = fetch_body,
+	[STEP_GATHER] = gather_step,     [STEP_TUNNEL] = tunnel_step,
+	[STEP_FLUSH] = answer_flush,     [STEP_LINGER] = answer_linger,
+	[STEP_CACHE] = cache_wait,       [STEP_SERVE] = cache_serve,
+	[STEP_FETCH] = fetch_body,
 };
 
 void request_turn(struct client *c)
@@ -237,6 +238,8 @@ static enum go timeout(struct client *c)
 	case STEP_PROXIED:
 	case STEP_LINGER:
 		return END;
+	case STEP_GATHER:
+		return answer_fail(c, 408, ACCESS_client_timeout);
 	case STEP_TUNNEL:
 		return request_abort(c, ACCESS_tunnel_idle);
 	case STEP_CACHE:

@@ -10,9 +10,10 @@
  *     +--------+----------+-- an own answer ----+
  *     +-> CACHE -> SERVE -----------------------+  (cache.h)
  *
- * After EXCHANGE a TUNNEL may follow, until its end. request.c has the table and drives,
- * handshake.c begins TLS, head.c reads what the client wants, exchange.c deals with the backend,
- * tunnel.c carries, answer.c ends a request and says what the proxy itself has to say.
+ * Between HEAD and CONNECT the body may be gathered; after EXCHANGE a TUNNEL may follow, until its
+ * end. request.c has the table and drives, handshake.c begins TLS, head.c reads what the client
+ * wants, exchange.c deals with the backend, tunnel.c carries, answer.c ends a request and says what
+ * the proxy itself has to say.
  */
 #ifndef L7_REQUEST_H
 #define L7_REQUEST_H
@@ -36,6 +37,7 @@ enum request_step {
 	STEP_PROXIED,   /* reading a PROXY header */
 	STEP_HANDSHAKE, /* of TLS */
 	STEP_HEAD,      /* reading a request head */
+	STEP_GATHER,    /* reading the request's body, as far as it is to be kept */
 	STEP_CONNECT,   /* reaching a backend */
 	STEP_EXCHANGE,  /* sending the request, reading the response head */
 	STEP_RESPOND,   /* sending the response, and the rest of the request */
@@ -184,6 +186,10 @@ enum go head_wait(struct client *c);
 /* Notes for the access log what the request says; h NULL: it could not be parsed. */
 void head_note(struct client *c, const struct http1_head *h);
 
+/* gather.c */
+enum go gather_begin(struct client *c);
+enum go gather_step(struct client *c);
+
 /* proxied.c: a trusted proxy says whose connection it is. */
 bool proxied(const struct conf_service *s, const struct sluice_addr *peer);
 void proxied_begin(struct client *c);
@@ -285,6 +291,9 @@ enum go answer_busy(struct client *c, enum access_reason reason);
 enum go answer_own(struct client *c, unsigned status, bool keep, struct span field);
 /* status, field, location and content as given; the rest is set. */
 enum go answer_with(struct client *c, struct forward_answer *answer, bool keep);
+/* 100 (Continue), which the client waits for and nobody else says: a backend that knows no
+ * expectations would wait for the body as well (RFC 9110 section 10.1.1). GO or END. */
+enum go answer_continue(struct client *c);
 enum go answer_flush(struct client *c);
 enum go answer_linger(struct client *c);
 /* All is said: the client gets the time to take it. */

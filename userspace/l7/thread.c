@@ -14,6 +14,7 @@ int thread_init(struct thread *t, const struct conf *conf, int access_log)
 	t->conf = conf;
 	t->date_second = -1;
 	t->mailbox.fd = -1;
+	t->pool.large_most = conf->buffer_memory;
 	thread_clock(t);
 	wheel_init(&t->wheel, t->now_ms);
 	if (rc == 0 && config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
