@@ -2,8 +2,11 @@
 """Requests that are refused, each sent to a running proxy: the client gets the status and is
 disconnected, and what stands behind the bad message is never taken for a request. The origin
 sees nothing, or in a bad body no end."""
+import os
+import re
+
 import pytest
-from actors import Broken, chunks, get, ok, rows
+from actors import ROOT, Broken, chunks, get, ok, rows
 
 # Those of the limits are made for the parser's; here limits are larger: see test_http.py.
 HEADS = [row for row in rows('bad_requests.txt') if row[0] not in ('414', '431')]
@@ -38,6 +41,15 @@ def test_a_bad_head(origin, client, status, head):
 
 def test_there_are_enough_of_them():
     assert len(HEADS) >= 150
+
+
+@pytest.mark.parametrize('name', ['bad_requests.txt', 'bad_responses.txt', 'good_requests.txt'])
+def test_each_group_says_what_it_is_about(name):
+    with open(os.path.join(ROOT, 'tests', 'data', name), encoding='ascii') as f:
+        lines = [line for line in f if line.startswith('# ----') or line[0] not in '#\n']
+    assert lines[0].startswith('# ----')
+    for line in lines:
+        assert line[0] != '#' or re.search(r': RFC \d+ (section|appendix)', line), line
 
 
 @pytest.mark.parametrize('head', [b for _, _, b in HEADS[::10]],

@@ -82,6 +82,19 @@ bool buf_grow(struct buf_pool *pool, struct buf *b, uint32_t size)
 	return pool->large + size <= pool->large_most && buf_reserve(pool, b, size);
 }
 
+void buf_shrink(struct buf_pool *pool, struct buf *b)
+{
+	struct buf small = {0};
+	uint32_t len = buf_len(b);
+
+	if (b->size <= BUF_NOTE || len > BUF_NOTE || !buf_reserve(pool, &small, BUF_NOTE))
+		return;
+	memcpy(small.data, b->data + b->start, len);
+	small.end = len;
+	buf_release(pool, b);
+	*b = small;
+}
+
 void buf_consume(struct buf *b, uint32_t n)
 {
 	assert(n <= buf_len(b));

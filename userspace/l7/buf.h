@@ -51,6 +51,9 @@ bool buf_reserve(struct buf_pool *pool, struct buf *b, uint32_t size);
  * what they may. */
 bool buf_grow(struct buf_pool *pool, struct buf *b, uint32_t size);
 
+/* Few bytes that will wait for long move to a small buffer, if they fit one. */
+void buf_shrink(struct buf_pool *pool, struct buf *b);
+
 /* Takes n bytes off the front; an empty buffer starts over, and keeps its memory. */
 void buf_consume(struct buf *b, uint32_t n);
 

@@ -235,8 +235,10 @@ enum go head_wait(struct client *c)
 {
 	struct thread *t = thread_of(c);
 
-	if (buf_len(&c->link.in))
+	if (buf_len(&c->link.in)) {
+		buf_shrink(&t->pool, &c->link.in);
 		return WAIT;
+	}
 	if (t->draining && c->n_requests)
 		return END;
 	if (!c->idle) {

@@ -335,6 +335,8 @@ enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst
 		result = source_read(r, src, &dst->out, pool);
 		if (result == RELAY_WAIT)
 			result = flush(r, src, dst, pool);
+		if (result == RELAY_WAIT && !keep && buf_len(&dst->out) == 0)
+			buf_release(pool, &dst->out);
 		if (result != RELAY_TURN)
 			return result;
 	}

@@ -32,8 +32,6 @@ static enum relay_result carry(struct client *c, struct relay *r, struct link *f
 	if (*done)
 		return RELAY_DONE;
 	result = relay_pump(r, from, to, pool, false);
-	if (buf_len(&to->out) == 0)
-		buf_release(pool, &to->out);
 	if (result == RELAY_DONE) {
 		link_finish(to);
 		*done = true;
