@@ -215,6 +215,50 @@ static void test_the_pool_is_bounded(void **unused)
 	assert_null(pool.free[1]);
 }
 
+static void test_what_waits_is_bounded(void **unused)
+{
+	struct buf a = {0}, b = {0};
+
+	(void)unused;
+	pool.large_most = 8 * BUF_SIZE;
+	assert_true(buf_grow(&pool, &a, 2000));
+	assert_int_equal(a.size, BUF_SIZE);
+	assert_int_equal(pool.large, 0);
+	add(&a, "hello");
+	assert_true(buf_grow(&pool, &a, BUF_SIZE + 1));
+	assert_int_equal(a.size, 2 * BUF_SIZE); /* it doubles */
+	assert_true(buf_grow(&pool, &b, 6 * BUF_SIZE));
+	assert_int_equal(pool.large, 8 * BUF_SIZE);
+	assert_false(buf_grow(&pool, &a, 2 * BUF_SIZE + 1));
+	assert_holds(&a, "hello");
+	buf_release(&pool, &b);
+	assert_true(buf_grow(&pool, &a, 2 * BUF_SIZE + 1));
+	assert_holds(&a, "hello");
+	buf_release(&pool, &a);
+	assert_int_equal(pool.large, 0);
+}
+
+static void test_few_bytes_move_to_a_small_buffer(void **unused)
+{
+	struct buf b = {0};
+
+	(void)unused;
+	buf_shrink(&pool, &b);
+	assert_null(b.data);
+	assert_true(buf_reserve(&pool, &b, BUF_SIZE));
+	add(&b, "hello");
+	buf_consume(&b, 2);
+	buf_shrink(&pool, &b);
+	assert_int_equal(b.size, BUF_NOTE);
+	assert_holds(&b, "llo");
+	buf_release(&pool, &b);
+	assert_true(buf_reserve(&pool, &b, BUF_SIZE));
+	b.end = BUF_NOTE + 1;
+	buf_shrink(&pool, &b);
+	assert_int_equal(b.size, BUF_SIZE);
+	buf_release(&pool, &b);
+}
+
 /* ---- an exhausted heap ---------------------------------------------------------------- */
 
 static void test_no_memory_leaves_all_as_it_was(void **unused)
@@ -253,6 +297,8 @@ int main(void)
 		SCENE(test_what_was_released_is_taken_again),
 		SCENE(test_odd_sizes_go_back_to_the_heap),
 		SCENE(test_the_pool_is_bounded),
+		SCENE(test_what_waits_is_bounded),
+		SCENE(test_few_bytes_move_to_a_small_buffer),
 		SCENE(test_no_memory_leaves_all_as_it_was),
 	};
 
