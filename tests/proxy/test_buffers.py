@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from actors import chunks, get, ok
+from actors import chunks, get, ok, sanitized
 
 HELLO = ok(b'hello')
 SIZE = 12 << 20  # more than the kernel holds on the way
@@ -204,7 +204,8 @@ def test_beyond_the_bound_the_backend_waits(stage, origin, service, daemon):
     with contextlib.suppress(TimeoutError):
         while sent < len(whole):
             sent += conn.sock.send(whole[sent:sent + 65536])
-    assert sent < len(whole) and proxy.memory() - before < 2048
+    assert sent < len(whole)
+    assert sanitized() or proxy.memory() - before < 2048
     conn.sock.settimeout(20)
     slow_answer = []
     # The rest goes as the reader reads.
@@ -227,7 +228,7 @@ def test_memory_of_many_slow_readers_is_bounded(stage, origin):
         with contextlib.suppress(TimeoutError):
             conn.sock.sendall(response('length'))
         pairs.append((client, conn))
-    assert proxy.memory() - before < 8 << 10
+    assert sanitized() or proxy.memory() - before < 8 << 10
     for client, _ in pairs:
         client.reset()
     settled(proxy, origin)
