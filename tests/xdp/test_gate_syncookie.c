@@ -390,8 +390,18 @@ static int open_site(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
+static void where_the_kernel_makes_them(void **unused)
+{
+	(void)unused;
+	puts("SKIP: the verifier of this kernel does not follow the gate to its SYN cookies");
+	skip();
+}
+
 int main(void)
 {
+	static const struct CMUnitTest none[] = {
+		cmocka_unit_test(where_the_kernel_makes_them),
+	};
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(what_a_syn_offers_is_answered, open_site),
 		TEST(what_the_host_cannot_is_not_offered),
@@ -407,6 +417,8 @@ int main(void)
 		TEST(nobody_listens),
 	};
 
+	if (!cookies_possible())
+		return cmocka_run_group_tests(none, NULL, NULL);
 	return scenes_main("gate: SYN cookies", &(struct bed_tuning){1000000, 0, 0, 0, false}, NULL,
 			   0, tests, sizeof(tests) / sizeof(tests[0]));
 }
