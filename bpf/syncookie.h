@@ -239,7 +239,7 @@ static __always_inline struct bpf_sock *cookie_socket(struct packet *p)
 
 /* For the SYN in the scratch: the cookie, and the client's MSS above it, which is of no use here.
  * < 0: there is none, since no listener waits for it, or by the kernel's own judgement. */
-static __always_inline __s64 cookie_make(struct packet *p, struct cookie_scratch *c, __u32 bytes)
+static __always_inline __s64 cookie_make(struct packet *p, struct cookie_scratch *c, __u64 bytes)
 {
 	__u32 ip_bytes = cookie_ip(p, c);
 	struct bpf_sock *sk = cookie_socket(p);
@@ -247,8 +247,16 @@ static __always_inline __s64 cookie_make(struct packet *p, struct cookie_scratch
 
 	if (!sk)
 		return -1;
-	if (sk->state == BPF_TCP_LISTEN)
-		cookie = bpf_tcp_gen_syncookie(sk, c->ip, ip_bytes, (struct tcphdr *)c->tcp, bytes);
+	/* Linux 5.10 does not know any more what bytes was compared with, once it was on the stack
+	 * ("R4 min value is outside of the allowed memory range"). Each bound is compared by
+	 * itself: clang makes one comparison of two, of a difference, which says nothing of it. */
+	asm volatile("" : "+r"(bytes));
+	if (bytes >= sizeof(struct tcphdr) && sk->state == BPF_TCP_LISTEN) {
+		asm volatile("" : "+r"(bytes));
+		if (bytes <= sizeof(c->tcp))
+			cookie = bpf_tcp_gen_syncookie(sk, c->ip, ip_bytes,
+						       (struct tcphdr *)c->tcp, bytes);
+	}
 	bpf_sk_release(sk);
 	return cookie;
 }
