@@ -254,8 +254,8 @@ static __always_inline __s64 cookie_make(struct packet *p, struct cookie_scratch
 	if (bytes >= sizeof(struct tcphdr) && sk->state == BPF_TCP_LISTEN) {
 		asm volatile("" : "+r"(bytes));
 		if (bytes <= sizeof(c->tcp))
-			cookie = bpf_tcp_gen_syncookie(sk, c->ip, ip_bytes,
-						       (struct tcphdr *)c->tcp, bytes);
+			cookie = bpf_tcp_gen_syncookie(sk, c->ip, ip_bytes, (struct tcphdr *)c->tcp,
+						       bytes);
 	}
 	bpf_sk_release(sk);
 	return cookie;
@@ -421,8 +421,8 @@ static __always_inline int cookie_check(struct packet *p, struct cookie_scratch 
 	}
 }
 
-/* The packet is in the scratch. Static, so that the verifier looks at it only where the gate can get
- * here: kernels without the helpers never see it. */
+/* The packet is in the scratch. Static, so that the verifier looks at it only where the gate can
+ * get here: kernels without the helpers never see it. */
 static __noinline int cookie_serve(struct xdp_md *ctx)
 {
 	struct sluice_counters *count = cookie_counters();

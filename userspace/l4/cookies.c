@@ -20,15 +20,15 @@
 #define RMEM_DEFAULT                                                                               \
 	212992 /* of net.core.rmem_max, which older kernels show the first namespace alone */
 
-/* The helpers are older, but the verifier of Linux 5.10 forgets the bounds of values that were on
- * the stack, and so refuses what the gate hands to them. */
+/* The helpers are older, but the verifiers of Linux 5.10 to 6.12 forget the bounds of values that
+ * were on the stack, and so refuses what the gate hands to them. */
 static bool verifier_follows(void)
 {
 	unsigned major, minor;
 	struct utsname u;
 
 	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
-	       (major > 5 || (major == 5 && minor >= 15));
+	       (major > 6 || (major == 6 && minor >= 16));
 }
 
 bool cookies_possible(void)
