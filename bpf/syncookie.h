@@ -47,23 +47,6 @@
 #define TCPOPT_SACK      4
 #define TCPOPT_TIMESTAMP 8
 
-struct cookie_scratch {
-	struct packet packet;
-	__u8 ip[sizeof(struct ipv6hdr)]; /* as far as cookies depend on it */
-	union {
-		__u8 tcp[64];
-		__be32 tcp_words[16];
-	};
-	/* What the SYN offers. In memory and not in registers, of which the verifier would walk
-	 * each combination apart. */
-	__u32 at;     /* the option that is looked at */
-	__be32 stamp; /* its timestamp */
-	__u8 stamped, scaled, sack;
-	__u8 scale;
-};
-
-_Static_assert(sizeof(struct cookie_scratch) <= SLUICE_SCRATCH * 8, "scratch");
-
 /* The answer: its TCP header, and options, of which only the MSS is there without a timestamp. */
 struct cookie_answer {
 	struct ports ports;
@@ -83,6 +66,24 @@ struct cookie_answer {
 #define COOKIE_ANSWER_SHORT offsetof(struct cookie_answer, sack_kind)
 
 _Static_assert(sizeof(struct cookie_answer) == 40 && COOKIE_ANSWER_SHORT == 24, "options");
+
+struct cookie_scratch {
+	struct packet packet;
+	__u8 ip[sizeof(struct ipv6hdr)]; /* as far as cookies depend on it */
+	union {
+		__u8 tcp[64];
+		__be32 tcp_words[16];
+	};
+	/* What the SYN offers. In memory and not in registers, of which the verifier would walk
+	 * each combination apart. */
+	__u32 at;     /* the option that is looked at */
+	__be32 stamp; /* its timestamp */
+	__u8 stamped, scaled, sack;
+	__u8 scale;
+	struct cookie_answer answer;
+};
+
+_Static_assert(sizeof(struct cookie_scratch) <= SLUICE_SCRATCH * 8, "scratch");
 
 static __always_inline struct cookie_scratch *cookie_scratch(struct sluice_counters *count)
 {
@@ -237,6 +238,19 @@ static __always_inline struct bpf_sock *cookie_socket(struct packet *p)
 	return bpf_skc_lookup_tcp(p->ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
 }
 
+/* The length is looked at right before its use: Linux 5.10 forgets what it knew of a value that was
+ * on the stack meanwhile. */
+static __always_inline __s64 cookie_ask(struct bpf_sock *sk, struct cookie_scratch *c,
+					__u32 ip_bytes, __u64 bytes)
+{
+	struct tcphdr *tcp = (struct tcphdr *)c->tcp;
+
+	asm volatile("" : "+r"(bytes), "+r"(tcp), "+r"(ip_bytes));
+	if (bytes < sizeof(*tcp) || bytes > COOKIE_TCP_MAX)
+		return -1;
+	return bpf_tcp_gen_syncookie(sk, c->ip, ip_bytes, tcp, bytes);
+}
+
 /* For the SYN in the scratch: the cookie, and the client's MSS above it, which is of no use here.
  * < 0: there is none, since no listener waits for it, or by the kernel's own judgement. */
 static __always_inline __s64 cookie_make(struct packet *p, struct cookie_scratch *c, __u64 bytes)
@@ -247,16 +261,8 @@ static __always_inline __s64 cookie_make(struct packet *p, struct cookie_scratch
 
 	if (!sk)
 		return -1;
-	/* Linux 5.10 does not know any more what bytes was compared with, once it was on the stack
-	 * ("R4 min value is outside of the allowed memory range"). Each bound is compared by
-	 * itself: clang makes one comparison of two, of a difference, which says nothing of it. */
-	asm volatile("" : "+r"(bytes));
-	if (bytes >= sizeof(struct tcphdr) && sk->state == BPF_TCP_LISTEN) {
-		asm volatile("" : "+r"(bytes));
-		if (bytes <= sizeof(c->tcp))
-			cookie = bpf_tcp_gen_syncookie(sk, c->ip, ip_bytes, (struct tcphdr *)c->tcp,
-						       bytes);
-	}
+	if (sk->state == BPF_TCP_LISTEN)
+		cookie = cookie_ask(sk, c, ip_bytes, bytes);
 	bpf_sk_release(sk);
 	return cookie;
 }
@@ -306,6 +312,7 @@ static __always_inline void cookie_fill(struct cookie_answer *a, const struct co
 	const struct tcp_start *syn = (const struct tcp_start *)c->tcp;
 	bool stamped = own->timestamp && c->stamped;
 
+	__builtin_memset(a, 0, sizeof(*a));
 	a->ports.source = syn->ports.dest;
 	a->ports.dest = syn->ports.source;
 	a->seq = bpf_htonl(cookie);
@@ -341,40 +348,44 @@ static __always_inline __u16 cookie_csum(const struct packet *p, const struct co
 	return (__u16)~csum_fold(sum);
 }
 
-/* The frame becomes the answer. */
-static __always_inline bool cookie_write(struct packet *p, struct cookie_answer *a)
+/* The frame becomes the answer. A function of its own, so that values which the verifier must know
+ * are not put on the stack for want of registers: Linux 5.10 forgets them there. */
+static __noinline int cookie_write(struct packet *p, struct cookie_answer *a)
 {
-	__u32 bytes = (a->offset >> 4) * 4;
-	__u32 at = p->l3 + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
-	__u32 frame = at + bytes, least = p->bytes < ETH_LEAST ? p->bytes : ETH_LEAST;
+	__u32 bytes, at, frame, least;
 	struct macs macs;
 	void *to;
 
+	if (!p || !a)
+		return 0;
+	bytes = (a->offset >> 4) * 4;
+	at = p->l3 + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	frame = at + bytes;
+	least = p->bytes < ETH_LEAST ? p->bytes : ETH_LEAST;
 	if (frame < least)
 		frame = least;
 	if (frame != p->bytes && bpf_xdp_adjust_tail(p->ctx, (int)frame - (int)p->bytes) != 0)
-		return false;
+		return 0;
 	a->check = cookie_csum(p, a, bytes);
 	if (!reply_macs(p, &macs) || !l2_write(p, &macs, p->l3, p->v6) ||
 	    !reply_ip(p, IPPROTO_TCP, bytes, 0x4000))
-		return false;
+		return 0;
 	to = packet_span(p, at, COOKIE_ANSWER_SHORT);
 	if (!to)
-		return false;
+		return 0;
 	__builtin_memcpy(to, a, COOKIE_ANSWER_SHORT);
 	if (bytes == COOKIE_ANSWER_SHORT)
-		return true;
+		return 1;
 	to = packet_span(p, at, sizeof(*a));
 	if (!to)
-		return false;
+		return 0;
 	__builtin_memcpy(to, a, sizeof(*a));
-	return true;
+	return 1;
 }
 
 /* A SYN. */
 static __always_inline int cookie_answer(struct packet *p, struct cookie_scratch *c, __u32 bytes)
 {
-	struct cookie_answer answer = {};
 	const struct sluice_cookies *own;
 	__u32 zero = 0;
 	__s64 cookie;
@@ -388,16 +399,13 @@ static __always_inline int cookie_answer(struct packet *p, struct cookie_scratch
 	c->stamped = c->scaled = c->sack = 0;
 	if (!cookie_fetch(p->ctx, p->l4, bytes) || !cookie_options(bytes))
 		return SLUICE_R_l7;
-	asm volatile("" : "+r"(bytes));
-	if (bytes < sizeof(struct tcphdr) || bytes > COOKIE_TCP_MAX)
-		return SLUICE_R_l7;
 	cookie = cookie_make(p, c, bytes);
 	if (cookie < 0) {
 		notice(p, SLUICE_N_syncookie_refused);
 		return SLUICE_R_l7;
 	}
-	cookie_fill(&answer, c, own, (__u32)cookie, p->v6);
-	if (!cookie_write(p, &answer))
+	cookie_fill(&c->answer, c, own, (__u32)cookie, p->v6);
+	if (!cookie_write(p, &c->answer))
 		return SLUICE_R_l7;
 	p->verdict = XDP_TX;
 	return SLUICE_R_syncookie;
@@ -421,9 +429,8 @@ static __always_inline int cookie_check(struct packet *p, struct cookie_scratch 
 	}
 }
 
-/* The packet is in the scratch. Static, so that the verifier looks at it only where the gate can
- * get here: kernels without the helpers never see it. */
-static __noinline int cookie_serve(struct xdp_md *ctx)
+/* The packet is in the scratch. Without syncookies the verifier has nothing to look at here. */
+__noinline int cookie_serve(struct xdp_md *ctx)
 {
 	struct sluice_counters *count = cookie_counters();
 	struct cookie_scratch *c;
@@ -431,7 +438,7 @@ static __noinline int cookie_serve(struct xdp_md *ctx)
 	struct packet p;
 	int why;
 
-	if (!count)
+	if (!syncookies || !count)
 		return SLUICE_R_l7;
 	c = cookie_scratch(count);
 	p = c->packet;

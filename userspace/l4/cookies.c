@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -20,17 +19,6 @@
 #define RMEM_DEFAULT                                                                               \
 	212992 /* of net.core.rmem_max, which older kernels show the first namespace alone */
 
-/* The helpers are older, but the verifiers of Linux 5.10 to 6.12 forget the bounds of values that
- * were on the stack, and so refuses what the gate hands to them. */
-static bool verifier_follows(void)
-{
-	unsigned major, minor;
-	struct utsname u;
-
-	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
-	       (major > 6 || (major == 6 && minor >= 16));
-}
-
 bool cookies_possible(void)
 {
 	static const enum bpf_func_id helpers[] = {
@@ -39,8 +27,6 @@ bool cookies_possible(void)
 		BPF_FUNC_tcp_check_syncookie,
 	};
 
-	if (!verifier_follows())
-		return false;
 	for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++)
 		if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, helpers[i], NULL) != 1)
 			return false;
