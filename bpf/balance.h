@@ -106,9 +106,9 @@ static __always_inline __u16 conn_stamp(void)
 	return (__u16)(bpf_jiffies64() >> 9);
 }
 
-static __always_inline struct sluice_conns *conn_bucket(const struct packet *p, int second)
+static __always_inline struct sluice_conns *conn_bucket(const struct packet *p, __u32 nth)
 {
-	__u32 index = sluice_conn_bucket(p->hash, second, conn_buckets);
+	__u32 index = sluice_conn_place(p->hash, nth, conn_buckets);
 
 	return bpf_map_lookup_elem(&conns, &index);
 }
@@ -119,7 +119,8 @@ static __always_inline struct sluice_conns *conn_bucket(const struct packet *p, 
  * the first bucket highest; the highest wins. No branch depends on a score, or the verifier
  * would walk each course of the comparisons apart.
  */
-#define PLACE_BITS   3
+#define PLACE_BITS   4
+#define PLACE_LAST   15
 #define PLACE_CLOSED (1ULL << 17) /* the age is below */
 #define PLACE_EMPTY  (1ULL << 18)
 #define PLACE_OWN    (1ULL << 19)
@@ -145,18 +146,18 @@ __noinline int conn_place(__u64 hash, __u64 word)
 	struct sluice_conns *b;
 	__u32 index, way;
 
-	for (int second = 0; second < 2; second++) {
-		index = sluice_conn_bucket(hash, second, conn_buckets);
+	for (__u32 nth = 0; nth < SLUICE_CONN_PLACES; nth++) {
+		index = sluice_conn_place(hash, nth, conn_buckets);
 		b = bpf_map_lookup_elem(&conns, &index);
 		for (__u32 i = 0; b && i < SLUICE_CONN_WAYS; i++) {
 			__u64 score = conn_score(hash, &b->way[i], (__u16)word) << PLACE_BITS;
 
-			score |= 7 - (second * SLUICE_CONN_WAYS + i);
+			score |= PLACE_LAST - (nth * SLUICE_CONN_WAYS + i);
 			best ^= (best ^ score) & mask_less(best, score);
 		}
 	}
-	way = 7 - (best & 7);
-	index = sluice_conn_bucket(hash, way / SLUICE_CONN_WAYS, conn_buckets);
+	way = PLACE_LAST - (best & PLACE_LAST);
+	index = sluice_conn_place(hash, way / SLUICE_CONN_WAYS, conn_buckets);
 	b = bpf_map_lookup_elem(&conns, &index);
 	if (!b)
 		return -1;
@@ -260,8 +261,8 @@ static __always_inline bool conn_take(struct packet *p, struct sluice_conn *conn
 static __always_inline bool conn_find(struct packet *p, __u64 seed)
 {
 	p->hash = sluice_conn_hash(&p->flow, seed);
-	for (int second = 0; second < 2; second++) {
-		struct sluice_conns *b = conn_bucket(p, second);
+	for (__u32 nth = 0; nth < SLUICE_CONN_PLACES; nth++) {
+		struct sluice_conns *b = conn_bucket(p, nth);
 
 		if (!b)
 			return false;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * The connection table: which backend a flow was given. A bucket is one cache line of four
- * ways, a flow has two buckets that it may be in, and an entry holds no flow but a keyed
- * 64-bit fingerprint of one: so a lookup reads one line, two on a miss, and writes nothing.
+ * ways, a flow has three buckets that it may be in, and an entry holds no flow but a keyed
+ * 64-bit fingerprint of one: so a lookup reads one line, or two in a table of very many flows,
+ * three on a miss, and writes nothing.
  *
  *   check  fingerprint ^ fold(word)      an entry torn by two writers at once fits nobody
  *   word   generation:32 | closing:1 | udp:1 | opening:1 | backend:13 | stamp:16
@@ -118,8 +119,27 @@ static inline __attribute__((always_inline)) int sluice_conn_closed(__u64 word, 
 	       idle_ms >= SLUICE_CONN_LINGER_MS;
 }
 
+/*
+ * The places of a flow, in the order in which they are looked at and taken: a bucket among the
+ * first SLUICE_CONN_NEAR of the table, and two anywhere in it. While flows are few, all are near:
+ * on so few pages that the processor remembers where each is, which costs more than reading it
+ * when the whole of a large table is in use.
+ */
+#define SLUICE_CONN_PLACES 3
+#define SLUICE_CONN_NEAR   8192 /* buckets: half a megabyte; a power of two */
+
+static inline __attribute__((always_inline)) __u32 sluice_conn_place(__u64 hash, __u32 nth,
+								     __u32 buckets)
+{
+	__u32 near = buckets < SLUICE_CONN_NEAR ? buckets : SLUICE_CONN_NEAR;
+
+	if (nth == 0)
+		return (__u32)(hash >> 16) & (near - 1);
+	return sluice_conn_bucket(hash, nth == 2, buckets);
+}
+
 /* Buckets of a table that is made for so many flows: half of the ways stay free then, so that
- * next to no flow finds all eight of its places taken. */
+ * next to no flow finds all of its places taken. */
 static inline __u32 sluice_conn_buckets(__u32 flows)
 {
 	__u32 buckets = 16;

@@ -168,7 +168,7 @@ static void a_flow_whose_backend_is_gone(void **unused)
 		const struct sluice_flow flow = shop_flow(i & 1, 5000 + i, IPPROTO_TCP);
 		uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
 		uint64_t word = sluice_conn_word(Y, 5, 0);
-		struct sluice_conn *way = bed.conns[sluice_conn_bucket(hash, 0, bed.n_conns)].way;
+		struct sluice_conn *way = bed.conns[sluice_conn_place(hash, 0, bed.n_conns)].way;
 
 		*way = (struct sluice_conn){hash ^ sluice_conn_fold(word), word};
 		assert_int_equal(shop_send(i & 1, 5000 + i, "A"), goes(i));

@@ -96,7 +96,7 @@ static void an_entry_says_which_backend_and_generation(void **unused)
 {
 	const struct sluice_flow flow = shop_flow(false, 2000, IPPROTO_TCP);
 	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
-	uint32_t id, bucket = sluice_conn_bucket(hash, 0, bed.n_conns);
+	uint32_t id, bucket = sluice_conn_place(hash, 0, bed.n_conns);
 	const struct sluice_conn *conn = bed.conns[bucket].way;
 	struct sluice_conn_keys keys;
 
@@ -198,23 +198,25 @@ static void a_full_table_goes_on(void **unused)
 				 shop_computed(true, 1024 + i, IPPROTO_TCP));
 }
 
-/* Both of a flow's buckets are full: the way that was used longest ago goes, here an old
- * one among seven that were used just now. */
+/* All of a flow's buckets are full: the way that was used longest ago goes, here an old one
+ * among others that were used just now. */
 static void the_longest_unused_goes(void **unused)
 {
 	const struct sluice_flow flow = shop_flow(false, 2000, IPPROTO_TCP);
 	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
-	struct sluice_conns *first = &bed.conns[sluice_conn_bucket(hash, 0, bed.n_conns)];
-	struct sluice_conns *second = &bed.conns[sluice_conn_bucket(hash, 1, bed.n_conns)];
+	struct sluice_conns *first = &bed.conns[sluice_conn_place(hash, 0, bed.n_conns)];
+	struct sluice_conns *second = &bed.conns[sluice_conn_place(hash, 1, bed.n_conns)];
+	struct sluice_conns *third = &bed.conns[sluice_conn_place(hash, 2, bed.n_conns)];
 	uint16_t now;
 
 	(void)unused;
-	assert_ptr_not_equal(first, second);
+	assert_true(first != second && second != third && third != first);
 	shop_send(false, 2000, "A");
 	now = (uint16_t)first->way[0].word;
 	for (uint16_t w = 0; w < SLUICE_CONN_WAYS; w++) {
 		first->way[w] = (struct sluice_conn){w + 1, sluice_conn_word(X, 5, now)};
 		second->way[w] = (struct sluice_conn){w + 1, sluice_conn_word(X, 5, now)};
+		third->way[w] = (struct sluice_conn){w + 1, sluice_conn_word(X, 5, now)};
 	}
 	second->way[2].word = sluice_conn_word(X, 5, now - 900);
 	first->way[1].word = sluice_conn_word(X, 5, now - 300);
@@ -226,6 +228,29 @@ static void the_longest_unused_goes(void **unused)
 	shop_send(false, 2000, "A");
 	assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
 	assert_in_range((uint16_t)(second->way[2].word - now), 0, 100);
+	/* In the third likewise, once that has the oldest. */
+	second->way[2] = (struct sluice_conn){9, sluice_conn_word(X, 5, now)};
+	first->way[1].word = sluice_conn_word(X, 5, now);
+	third->way[3].word = sluice_conn_word(X, 5, now - 300);
+	shop_send(false, 2000, "A");
+	assert_int_equal(sluice_conn_of(third->way[3].check, third->way[3].word), hash);
+	shop_send(false, 2000, "A");
+	assert_int_equal(noticed(SLUICE_N_conn_hit), 1);
+}
+
+/* As long as they are few, flows are near each other, however large the table. */
+static void few_flows_are_near(void **unused)
+{
+	uint64_t hash = 0x123456789abcdefULL;
+
+	(void)unused;
+	for (uint32_t buckets = 16; buckets <= 1U << 27; buckets *= 2, hash *= hash) {
+		uint32_t near = sluice_conn_place(hash, 0, buckets);
+
+		assert_in_range(near, 0, (buckets < 8192 ? buckets : 8192) - 1);
+		assert_in_range(sluice_conn_place(hash, 1, buckets), 0, buckets - 1);
+		assert_in_range(sluice_conn_place(hash, 2, buckets), 0, buckets - 1);
+	}
 }
 
 /* Two writers at once may leave the fingerprint of one with the backend of the other. */
@@ -233,7 +258,7 @@ static void a_torn_entry_is_nobodys(void **unused)
 {
 	const struct sluice_flow flow = shop_flow(false, 2000, IPPROTO_TCP);
 	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
-	struct sluice_conn *way = bed.conns[sluice_conn_bucket(hash, 0, bed.n_conns)].way;
+	struct sluice_conn *way = bed.conns[sluice_conn_place(hash, 0, bed.n_conns)].way;
 	uint32_t id;
 
 	(void)unused;
@@ -414,6 +439,7 @@ int main(void)
 		TEST(a_flood_of_acks_enters_at_a_rate),
 		TEST(a_full_table_goes_on),
 		TEST(the_longest_unused_goes),
+		cmocka_unit_test(few_flows_are_near),
 		TEST(a_torn_entry_is_nobodys),
 		TEST(filters_are_asked_first),
 		TEST(next_hops_are_remembered),

@@ -272,19 +272,22 @@ static void a_syn_alone_is_opening(void **unused)
 	assert_false(entry()->word & SLUICE_CONN_OPENING);
 }
 
-/* Both buckets of a flow are full, of others that were used `ages` steps ago; those in the set
- * `marked` (a bit for each way) have the mark. Which way does the flow take? */
+/* The first two buckets of a flow are full, of others that were used `ages` steps ago; those in the
+ * set `marked` (a bit for each way) have the mark. The third is full of younger ones. Which way
+ * does the flow take? */
 static unsigned way_taken_of(const uint16_t ages[8], uint64_t mark, unsigned marked)
 {
 	const struct sluice_flow flow = shop_flow(false, 2000, IPPROTO_TCP);
 	uint64_t hash = sluice_conn_hash(&flow, BED_SEED);
 	struct sluice_conns *buckets[] = {
-		&bed.conns[sluice_conn_bucket(hash, 0, bed.n_conns)],
-		&bed.conns[sluice_conn_bucket(hash, 1, bed.n_conns)],
+		&bed.conns[sluice_conn_place(hash, 0, bed.n_conns)],
+		&bed.conns[sluice_conn_place(hash, 1, bed.n_conns)],
+		&bed.conns[sluice_conn_place(hash, 2, bed.n_conns)],
 	};
 	uint16_t now;
 
-	assert_ptr_not_equal(buckets[0], buckets[1]);
+	assert_true(buckets[0] != buckets[1] && buckets[1] != buckets[2] &&
+		    buckets[2] != buckets[0]);
 	bed_empty_conns();
 	shop_send(false, 2000, "A");
 	now = (uint16_t)entry()->word;
@@ -295,6 +298,8 @@ static unsigned way_taken_of(const uint16_t ages[8], uint64_t mark, unsigned mar
 			word |= mark;
 		buckets[i / 4]->way[i % 4] = (struct sluice_conn){i + 1, word};
 	}
+	for (unsigned i = 0; i < 4; i++)
+		buckets[2]->way[i] = (struct sluice_conn){9, sluice_conn_word(X, 5, now)};
 	shop_send(false, 2000, "A");
 	assert_int_equal(noticed(SLUICE_N_conn_new), 1);
 	for (unsigned i = 0; i < 8; i++) {

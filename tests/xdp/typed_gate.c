@@ -108,8 +108,8 @@ static uint32_t bucket_of(const struct sluice_flow *flow)
 	uint32_t len = sizeof(info);
 
 	assert_int_equal(bpf_obj_get_info_by_fd(typed.gate.conns, &info, &len), 0);
-	return sluice_conn_bucket(sluice_conn_hash(flow, typed.gate.meta_seen.seed), 0,
-				  info.max_entries);
+	return sluice_conn_place(sluice_conn_hash(flow, typed.gate.meta_seen.seed), 0,
+				 info.max_entries);
 }
 
 uint64_t typed_word(const struct sluice_flow *flow)

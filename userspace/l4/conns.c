@@ -42,8 +42,8 @@ __u64 conns_find(const struct gate *g, const struct sluice_flow *flow, bool apar
 
 	if (bpf_obj_get_info_by_fd(g->conns, &info, &len) != 0 || stamp_now(&now) != 0)
 		return 0;
-	for (int second = 0; second < 2; second++) {
-		__u32 index = sluice_conn_bucket(hash, second, info.max_entries);
+	for (__u32 nth = 0; nth < SLUICE_CONN_PLACES; nth++) {
+		__u32 index = sluice_conn_place(hash, nth, info.max_entries);
 		struct sluice_conns b;
 
 		if (bpf_map_lookup_elem(g->conns, &index, &b) != 0)
