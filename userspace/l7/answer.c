@@ -20,16 +20,16 @@ enum go answer_with(struct client *c, struct forward_answer *answer, bool keep)
 	struct buf *out = &c->link.out;
 	size_t n;
 
-	pool_leave(&c->waiter);
+	pool_leave(&c->req->waiter);
 	hedge_end(c);
-	if (c->upstream)
-		upstream_close(c->upstream);
-	c->upstream = NULL;
-	c->close |= !keep || t->draining;
-	c->status = answer->status;
-	c->answering = true;
-	answer->close = c->close;
-	answer->head_only = c->method == HTTP1_M_HEAD;
+	if (c->req->upstream)
+		upstream_close(c->req->upstream);
+	c->req->upstream = NULL;
+	c->req->close |= !keep || t->draining;
+	c->req->status = answer->status;
+	c->req->answering = true;
+	answer->close = c->req->close;
+	answer->head_only = c->req->method == HTTP1_M_HEAD;
 	answer->date = thread_date(t);
 	answer->edits = change_response(c);
 	/* An interim answer may wait there. */
@@ -54,8 +54,8 @@ enum go answer_continue(struct client *c)
 	static const char words[] = "HTTP/1.1 100 Continue\r\n\r\n";
 	struct buf *out = &c->link.out;
 
-	c->expects = false;
-	c->progress = UINT64_MAX;
+	c->req->expects = false;
+	c->req->progress = UINT64_MAX;
 	if (!buf_reserve(&thread_of(c)->pool, out, buf_len(out) + BUF_NOTE))
 		return request_abort(c, ACCESS_no_memory);
 	memcpy(out->data + out->end, words, sizeof(words) - 1);
@@ -67,31 +67,31 @@ enum go answer_continue(struct client *c)
 /* A response of which nothing was sent is taken back. */
 static bool take_back(struct client *c)
 {
-	if (c->link.sent > c->answer_at || c->link.broken)
+	if (c->link.sent > c->req->answer_at || c->link.broken)
 		return false;
-	c->link.out.end = c->link.out.start + (uint32_t)(c->answer_at - c->link.sent);
-	c->until_end = false;
+	c->link.out.end = c->link.out.start + (uint32_t)(c->req->answer_at - c->link.sent);
+	c->req->until_end = false;
 	return true;
 }
 
 static enum go fail(struct client *c, unsigned status, enum access_reason reason, struct span field)
 {
-	if (c->cached.fetch)
+	if (c->req->cached.fetch)
 		return fetch_failed(c, status, reason);
-	if (c->answering && !take_back(c))
+	if (c->req->answering && !take_back(c))
 		return request_abort(c, reason);
-	c->reason = reason;
+	c->req->reason = reason;
 	/* The connection can only go on behind a request that was read to its end; what nobody
 	 * took of its body must not be read as the next one. */
-	relay_drop(&c->up, &c->link);
-	return answer_own(c, status, relay_read_all(&c->up), field);
+	relay_drop(&c->req->up, &c->link);
+	return answer_own(c, status, relay_read_all(&c->req->up), field);
 }
 
 enum go answer_busy(struct client *c, enum access_reason reason)
 {
 	char text[48];
 	int n = snprintf(text, sizeof(text), "Retry-After: %u\r\n",
-			 (c->pool->retry_after_ms + 999) / 1000);
+			 (c->req->pool->retry_after_ms + 999) / 1000);
 
 	return fail(c, 503, reason, (struct span){text, (size_t)n});
 }
@@ -109,7 +109,8 @@ enum go answer_linger_on(struct client *c)
 	/* Closed with bytes unread, the kernel would send a reset, which can overtake the
 	 * answer (RFC 9112 section 9.6). */
 	if (c->link.eof || c->link.failed ||
-	    (!c->link.readable && relay_read_all(&c->up) && buf_len(&c->link.in) == 0))
+	    (!c->link.readable && c->req && relay_read_all(&c->req->up) &&
+	     buf_len(&c->link.in) == 0))
 		return END;
 	link_finish(&c->link);
 	request_clear(c);
@@ -143,9 +144,9 @@ enum go answer_flush(struct client *c)
 	if (c->link.broken)
 		return request_abort(c, ACCESS_client_gone);
 	if (!link_flushed(&c->link))
-		return request_wait(c, c->route->body_ms);
+		return request_wait(c, c->req->route->body_ms);
 	request_log(c);
-	if (c->close)
+	if (c->req->close)
 		return answer_linger_on(c);
 	turn = c->n_requests % TURN_REQUESTS == 0;
 	request_clear(c);

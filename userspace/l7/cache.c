@@ -12,7 +12,7 @@
 
 static struct store_key key_of(const struct client *c)
 {
-	const struct cached *cd = &c->cached;
+	const struct cached *cd = &c->req->cached;
 
 	return (struct store_key){{cd->key.data, cd->key.end}, cd->hash};
 }
@@ -29,7 +29,7 @@ static const char *const forwards[] = {
 static struct span status_text(const struct client *c, const struct object *o,
 			       const struct fill *fill, char text[CACHE_STATUS_BYTES])
 {
-	const struct cached *cd = &c->cached;
+	const struct cached *cd = &c->req->cached;
 	const char *name = thread_of(c)->conf->hop_name;
 	int64_t ttl = o->verdict.lifetime - object_age(o, thread_of(c)->now_ms);
 	int n;
@@ -51,7 +51,7 @@ static struct span status_text(const struct client *c, const struct object *o,
 
 struct span cache_status_passed(const struct client *c, char text[CACHE_STATUS_BYTES])
 {
-	const struct cached *cd = &c->cached;
+	const struct cached *cd = &c->req->cached;
 	int n;
 
 	if (!cd->use || !cd->use->conf->cache_status || cd->forward == CACHE_FWD_NONE)
@@ -89,7 +89,7 @@ static bool bypasses(const struct http1_head *h, const struct conf_caching *conf
 
 static bool key_keep(struct client *c, const struct store_key *key)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 
 	if (!buf_reserve(&thread_of(c)->pool, &cd->key, (uint32_t)key->text.len))
 		return false;
@@ -106,14 +106,14 @@ static bool serve(struct client *c, struct object *o, const struct http1_head *r
 
 	if (!cache_serve_begin(c, o, request, status_text(c, o, fill, text)))
 		return false;
-	c->reason = fill && fill->state == FILL_ANSWERED ? ACCESS_ok : ACCESS_cached;
+	c->req->reason = fill && fill->state == FILL_ANSWERED ? ACCESS_ok : ACCESS_cached;
 	return true;
 }
 
 /* Answers with o if it may; else notes what is to be done about it. */
 static bool use_stored(struct client *c, struct object *o, const struct http1_head *h)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 	int64_t age = object_age(o, thread_of(c)->now_ms);
 	enum fresh_use use = fresh_use(&o->verdict, age, &cd->asks, &cd->use->policy);
 
@@ -135,7 +135,7 @@ static bool use_stored(struct client *c, struct object *o, const struct http1_he
 
 static bool look(struct client *c, const struct http1_head *h, struct store_key key)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 	struct object *o = store_find(cd->use->store, key, h, h->method == HTTP1_M_GET);
 
 	cd->forward = CACHE_FWD_URI_MISS;
@@ -158,15 +158,15 @@ static bool look(struct client *c, const struct http1_head *h, struct store_key 
  * else. A prefix that is purged is that of all. */
 static size_t key_make(const struct client *c, const struct http1_head *h, char *key, size_t room)
 {
-	const char *route = c->route->name;
+	const char *route = c->req->route->name;
 	size_t name = strlen(route), n = 0;
 	bool prefix =
 		h->method == HTTP1_M_OTHER && h->path.len && h->path.p[h->path.len - 1] == '*';
 
 	if (h->authority.len)
 		n = cache_key(key, room, h, c->link.tls ? SPAN("https") : SPAN("http"),
-			      h->authority, h->path, &c->cached.use->key);
-	if (n == 0 || prefix || c->route == &c->service->routes.fallback)
+			      h->authority, h->path, &c->req->cached.use->key);
+	if (n == 0 || prefix || c->req->route == &c->service->routes.fallback)
 		return n;
 	if (room - n < name + sizeof("\0$route"))
 		return 0;
@@ -178,7 +178,7 @@ static size_t key_make(const struct client *c, const struct http1_head *h, char 
 bool cache_begin(struct client *c, const struct http1_head *h)
 {
 	const struct caching *use = caching_of(thread_of(c), c->service);
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 	struct span text = {NULL, 0};
 	char key[CACHE_KEY_MOST];
 
@@ -214,12 +214,12 @@ static const struct http1_head *request_of(struct client *c)
 {
 	struct http1_head *h = &thread_of(c)->request_head;
 
-	return cache_request_parse(h, &c->head) ? h : NULL;
+	return cache_request_parse(h, &c->req->head) ? h : NULL;
 }
 
 static void leave(struct client *c)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 
 	if (cd->fill)
 		fill_leave(cd->fill, &cd->sleeper);
@@ -242,7 +242,7 @@ static enum go pass(struct client *c)
 static enum go join(struct client *c, const struct http1_head *h, bool alone)
 {
 	struct thread *t = thread_of(c);
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 	struct store *store = cd->use->store;
 	bool range = has_field(h, HTTP1_F_RANGE), own;
 
@@ -272,7 +272,7 @@ static enum go join(struct client *c, const struct http1_head *h, bool alone)
 /* In the background, unless somebody does it already. */
 static void renew(struct client *c)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 	bool lead;
 	struct fill *f = store_fill(cd->use->store, key_of(c), cd->base, false, &lead);
 
@@ -284,7 +284,7 @@ static void renew(struct client *c)
 
 void cache_next(struct client *c)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 	const struct http1_head *h = cd->joins ? request_of(c) : NULL;
 
 	c->step = STEP_CONNECT;
@@ -310,16 +310,16 @@ static enum go again(struct client *c)
 	const struct http1_head *h = request_of(c);
 
 	leave(c);
-	if (!h || c->cached.alone)
+	if (!h || c->req->cached.alone)
 		return pass(c);
-	c->cached.alone = true;
-	c->cached.waited = false;
+	c->req->cached.alone = true;
+	c->req->cached.waited = false;
 	return join(c, h, true);
 }
 
 static bool suits(struct client *c, const struct object *o, const struct http1_head *h)
 {
-	const struct cached *cd = &c->cached;
+	const struct cached *cd = &c->req->cached;
 	struct span vary = {o->text + o->head_len, o->vary_len};
 
 	if (cd->lead)
@@ -331,7 +331,7 @@ static bool suits(struct client *c, const struct object *o, const struct http1_h
 
 static enum go failed(struct client *c)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 	struct fill *f = cd->fill;
 	struct object *base = cd->base;
 	unsigned status = f->status;
@@ -351,7 +351,7 @@ static enum go failed(struct client *c)
 
 enum go cache_wait(struct client *c)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 	const struct http1_head *h;
 	bool served;
 
@@ -372,14 +372,14 @@ enum go cache_wait(struct client *c)
 	if (!served)
 		return again(c);
 	leave(c);
-	buf_release(&thread_of(c)->pool, &c->head);
+	buf_release(&thread_of(c)->pool, &c->req->head);
 	return GO;
 }
 
 enum go cache_timeout(struct client *c)
 {
 	if (c->step == STEP_CACHE)
-		return c->cached.lead ? WAIT : again(c);
+		return c->req->cached.lead ? WAIT : again(c);
 	if (c->link.writable && buf_len(&c->link.out) == 0)
 		return request_abort(c, ACCESS_response_timeout);
 	return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
@@ -389,7 +389,7 @@ enum go cache_timeout(struct client *c)
 
 static void invalidate(struct client *c, const struct http1_head *answer)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 	struct store_key key = key_of(c);
 	char near[CACHE_KEY_MOST];
 
@@ -409,17 +409,17 @@ static void invalidate(struct client *c, const struct http1_head *answer)
 
 void cache_passed(struct client *c, const struct http1_head *answer)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 
 	if (!cd->use || cd->key.end == 0)
 		return;
-	if (!fresh_safe(c->method) && answer->status >= 200 && answer->status < 400)
+	if (!fresh_safe(c->req->method) && answer->status >= 200 && answer->status < 400)
 		invalidate(c, answer);
 }
 
 void cache_clear(struct client *c)
 {
-	struct cached *cd = &c->cached;
+	struct cached *cd = &c->req->cached;
 
 	if (cd->fetch)
 		fetch_clear(c);

@@ -68,7 +68,7 @@ static unsigned purge(struct store *s, const struct http1_head *h, struct span k
 
 bool cache_purge(struct client *c, const struct http1_head *h, struct span key)
 {
-	const struct caching *use = c->cached.use;
+	const struct caching *use = c->req->cached.use;
 	unsigned status = 403;
 
 	if (h->method != HTTP1_M_OTHER || !span_equal(h->method_text, SPAN("PURGE")) ||
@@ -76,7 +76,7 @@ bool cache_purge(struct client *c, const struct http1_head *h, struct span key)
 		return false;
 	if (may(c, use->conf))
 		status = purge(use->store, h, key);
-	c->reason = status == 200 || status == 404 ? ACCESS_cached : ACCESS_refused;
-	answer_own(c, status, relay_read_all(&c->up), SPAN(""));
+	c->req->reason = status == 200 || status == 404 ? ACCESS_cached : ACCESS_refused;
+	answer_own(c, status, relay_read_all(&c->req->up), SPAN(""));
 	return true;
 }

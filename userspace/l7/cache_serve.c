@@ -72,7 +72,7 @@ static bool choose_parts(struct serve *s, const struct object *o, const struct h
 
 static bool choose(struct client *c, const struct object *o, const struct http1_head *request)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 	const struct validators v = validators_of(o);
 
 	s->kind = CACHE_WHOLE;
@@ -102,7 +102,7 @@ static uint64_t parts_length(const struct serve *s, const struct object *o)
 
 static void frame(struct client *c, const struct object *o, struct cache_answer *a)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 
 	a->body = HTTP1_BODY_LENGTH;
 	switch (s->kind) {
@@ -129,9 +129,9 @@ static void frame(struct client *c, const struct object *o, struct cache_answer 
 	} else if (o->size != CONTENT_UNKNOWN) {
 		a->length = o->size;
 	} else {
-		s->chunk = c->minor > 0 && c->method != HTTP1_M_HEAD;
-		c->until_end = c->minor == 0;
-		a->body = c->minor > 0 ? HTTP1_BODY_CHUNKED : HTTP1_BODY_CLOSE;
+		s->chunk = c->req->minor > 0 && c->req->method != HTTP1_M_HEAD;
+		c->req->until_end = c->req->minor == 0;
+		a->body = c->req->minor > 0 ? HTTP1_BODY_CHUNKED : HTTP1_BODY_CLOSE;
 	}
 }
 
@@ -141,7 +141,7 @@ static bool head_put(struct client *c, const struct object *o, struct span statu
 	struct buf *out = &c->link.out;
 	uint32_t need = o->head_len + BUF_NOTE;
 	struct cache_answer a = {
-		.kind = c->cached.serve.kind,
+		.kind = c->req->cached.serve.kind,
 		.status = o->status,
 		.kept = object_head(o),
 		.age = object_age(o, t->now_ms),
@@ -149,16 +149,16 @@ static bool head_put(struct client *c, const struct object *o, struct span statu
 	};
 	size_t n;
 
-	c->status = a.kind == CACHE_WHOLE         ? o->status
-		    : a.kind == CACHE_UNMODIFIED  ? 304
-		    : a.kind == CACHE_UNSATISFIED ? 416
-						  : 206;
+	c->req->status = a.kind == CACHE_WHOLE         ? o->status
+			 : a.kind == CACHE_UNMODIFIED  ? 304
+			 : a.kind == CACHE_UNSATISFIED ? 416
+						       : 206;
 	a.edits = change_response(c);
 	need += (uint32_t)edits_room(a.edits);
 	frame(c, o, &a);
-	c->close |= c->until_end || t->draining;
-	a.close = c->close;
-	a.keep_alive = c->minor == 0 && !c->close;
+	c->req->close |= c->req->until_end || t->draining;
+	a.close = c->req->close;
+	a.keep_alive = c->req->minor == 0 && !c->req->close;
 	if ((!out->data || buf_room(out) < need) &&
 	    !buf_reserve(&t->pool, out,
 			 buf_len(out) + need < BUF_SIZE ? BUF_SIZE : buf_len(out) + need))
@@ -174,13 +174,13 @@ static bool head_put(struct client *c, const struct object *o, struct span statu
 /* The reader at the beginning of a range, or of all. */
 static bool reader_set(struct client *c)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 	const struct object *o = s->object;
 	struct range r = s->parts ? s->parts[s->at] : s->one;
 
 	if (!o->content)
 		return true;
-	reader_close(&s->reader, &c->cached.sleeper);
+	reader_close(&s->reader, &c->req->cached.sleeper);
 	if (!reader_open(&s->reader, o->content))
 		return false;
 	s->skip = 0;
@@ -194,9 +194,9 @@ static bool reader_set(struct client *c)
 
 static bool has_content(const struct client *c)
 {
-	const struct serve *s = &c->cached.serve;
+	const struct serve *s = &c->req->cached.serve;
 
-	return c->method != HTTP1_M_HEAD && s->kind != CACHE_UNMODIFIED &&
+	return c->req->method != HTTP1_M_HEAD && s->kind != CACHE_UNMODIFIED &&
 	       s->kind != CACHE_UNSATISFIED;
 }
 
@@ -216,7 +216,7 @@ static bool put(struct client *c, const char *text, size_t n)
 /* In front of the part at which the answer is, or behind the last one. */
 static bool part_put(struct client *c)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 	char text[BUF_NOTE];
 	size_t n;
 
@@ -230,7 +230,9 @@ static bool part_put(struct client *c)
 
 static void sleeper_wake(struct sleeper *w)
 {
-	struct client *c = (struct client *)((char *)w - offsetof(struct client, cached.sleeper));
+	struct request *r =
+		(struct request *)((char *)w - offsetof(struct request, cached.sleeper));
+	struct client *c = r->client;
 
 	thread_clock(thread_of(c));
 	request_drive(c);
@@ -238,14 +240,14 @@ static void sleeper_wake(struct sleeper *w)
 
 void cache_sleeper_set(struct client *c)
 {
-	c->cached.sleeper.mailbox = &thread_of(c)->mailbox;
-	c->cached.sleeper.wake = sleeper_wake;
+	c->req->cached.sleeper.mailbox = &thread_of(c)->mailbox;
+	c->req->cached.sleeper.wake = sleeper_wake;
 }
 
 bool cache_serve_begin(struct client *c, struct object *o, const struct http1_head *request,
 		       struct span status)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 
 	cache_sleeper_set(c);
 	if (!choose(c, o, request))
@@ -255,7 +257,7 @@ bool cache_serve_begin(struct client *c, struct object *o, const struct http1_he
 		cache_serve_clear(c);
 		return false;
 	}
-	c->answer_at = c->link.sent + buf_len(&c->link.out);
+	c->req->answer_at = c->link.sent + buf_len(&c->link.out);
 	if (!head_put(c, o, status)) {
 		cache_serve_clear(c);
 		return false;
@@ -266,16 +268,16 @@ bool cache_serve_begin(struct client *c, struct object *o, const struct http1_he
 	}
 	if (!has_content(c))
 		s->left = 0;
-	c->answering = true;
+	c->req->answering = true;
 	c->step = STEP_SERVE;
 	return true;
 }
 
 void cache_serve_clear(struct client *c)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 
-	reader_close(&s->reader, &c->cached.sleeper);
+	reader_close(&s->reader, &c->req->cached.sleeper);
 	object_unref(s->object);
 	free(s->parts);
 	*s = (struct serve){0};
@@ -286,7 +288,7 @@ void cache_serve_clear(struct client *c)
 /* In front of n bytes, and behind those before them. */
 static bool chunk_put(struct client *c, size_t n)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 	char text[20 + sizeof("\r\n0\r\n\r\n")];
 	size_t len = 0;
 
@@ -307,7 +309,7 @@ static bool chunk_put(struct client *c, size_t n)
 
 static enum go finish(struct client *c)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 
 	if (s->chunk && !chunk_put(c, 0))
 		return request_abort(c, ACCESS_no_memory);
@@ -318,7 +320,7 @@ static enum go finish(struct client *c)
 /* What comes when nothing of a range is left: GO, there is more; else the step is over. */
 static enum go next_part(struct client *c, bool *over)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 
 	*over = true;
 	if (s->kind != CACHE_PARTS || !has_content(c))
@@ -337,14 +339,14 @@ static enum go next_part(struct client *c, bool *over)
 /* Nothing is there to be sent. */
 static enum go starve(struct client *c, enum content_state state, bool *over)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 
 	*over = true;
 	if (state == CONTENT_WHOLE && s->left == CONTENT_UNKNOWN)
 		return finish(c);
 	if (state != CONTENT_OPEN) {
 		/* Nobody may take it for all. */
-		c->until_end = true;
+		c->req->until_end = true;
 		return request_abort(c, ACCESS_backend_gone);
 	}
 	if (s->chunk_open && s->chunk_left == 0) {
@@ -355,7 +357,7 @@ static enum go starve(struct client *c, enum content_state state, bool *over)
 	link_send(&c->link, NULL, 0, false);
 	if (c->link.broken)
 		return request_abort(c, ACCESS_client_gone);
-	if (reader_wait(&s->reader, &c->cached.sleeper))
+	if (reader_wait(&s->reader, &c->req->cached.sleeper))
 		return request_wait(c, c->service->body_ms);
 	*over = false;
 	return GO;
@@ -364,7 +366,7 @@ static enum go starve(struct client *c, enum content_state state, bool *over)
 /* Sends of what is there. False: it did not all go. */
 static bool content_send(struct client *c, struct span bytes)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 	size_t n;
 
 	if (s->chunk && s->chunk_left == 0 && !chunk_put(c, bytes.len))
@@ -382,7 +384,7 @@ static bool content_send(struct client *c, struct span bytes)
 
 enum go cache_serve(struct client *c)
 {
-	struct serve *s = &c->cached.serve;
+	struct serve *s = &c->req->cached.serve;
 	enum content_state state;
 	bool over;
 	enum go go;

@@ -91,21 +91,21 @@ static bool edits_fill(struct thread *t, const struct route_edits *from, const c
 
 bool change_keep(struct client *c, const struct expand_facts *f)
 {
-	const struct route_edits *edits = &c->route->response;
+	const struct route_edits *edits = &c->req->route->response;
 	struct buf_pool *pool = &thread_of(c)->pool;
 
 	if (!(edits->names & ~(TEMPLATE_LATE | TEMPLATE_BIT(TEXT))))
 		return true;
 	for (unsigned i = 0; i < edits->n; i++) {
-		uint32_t at = c->late.end, len;
+		uint32_t at = c->req->late.end, len;
 
-		if (!buf_reserve(pool, &c->late, at + (uint32_t)sizeof(len)))
+		if (!buf_reserve(pool, &c->req->late, at + (uint32_t)sizeof(len)))
 			return false;
-		c->late.end += (uint32_t)sizeof(len);
-		if (!add(pool, &c->late, &edits->items[i].value, f, EXPAND_LATER))
+		c->req->late.end += (uint32_t)sizeof(len);
+		if (!add(pool, &c->req->late, &edits->items[i].value, f, EXPAND_LATER))
 			return false;
-		len = c->late.end - at - (uint32_t)sizeof(len);
-		memcpy(c->late.data + at, &len, sizeof(len));
+		len = c->req->late.end - at - (uint32_t)sizeof(len);
+		memcpy(c->req->late.data + at, &len, sizeof(len));
 	}
 	return true;
 }
@@ -114,16 +114,16 @@ const struct edits *change_response(struct client *c)
 {
 	/* A request that was refused before anybody knew its route. */
 	static const struct http1_head nothing;
-	const struct route_edits *edits = &c->route->response;
-	struct expand_facts facts = {.head = &nothing, .status = c->status};
+	const struct route_edits *edits = &c->req->route->response;
+	struct expand_facts facts = {.head = &nothing, .status = c->req->status};
 	struct thread *t = thread_of(c);
 
 	if (edits->n == 0)
 		return NULL;
-	if (c->backend)
-		facts.upstream =
-			(struct span){c->backend->conf->name, strlen(c->backend->conf->name)};
-	return edits_fill(t, edits, c->late.data, &facts) ? &t->edits : NULL;
+	if (c->req->backend)
+		facts.upstream = (struct span){c->req->backend->conf->name,
+					       strlen(c->req->backend->conf->name)};
+	return edits_fill(t, edits, c->req->late.data, &facts) ? &t->edits : NULL;
 }
 
 /* ---- the request ----------------------------------------------------------------------- */
@@ -133,10 +133,10 @@ bool change_request(struct client *c, const struct expand_facts *f, const struct
 	struct thread *t = thread_of(c);
 
 	*edits = NULL;
-	if (c->route->request.n == 0)
+	if (c->req->route->request.n == 0)
 		return true;
 	*edits = &t->edits;
-	return edits_fill(t, &c->route->request, NULL, f);
+	return edits_fill(t, &c->req->route->request, NULL, f);
 }
 
 static struct span whole(const struct buf *b)
@@ -149,10 +149,10 @@ bool change_host(struct client *c, const struct expand_facts *f, struct span *ho
 	struct thread *t = thread_of(c);
 
 	*host = SPAN("");
-	if (c->route->upstream_host.n == 0)
+	if (c->req->route->upstream_host.n == 0)
 		return true;
 	t->host.start = t->host.end = 0;
-	if (!add(&t->pool, &t->host, &c->route->upstream_host, f, EXPAND_FIELD))
+	if (!add(&t->pool, &t->host, &c->req->route->upstream_host, f, EXPAND_FIELD))
 		return false;
 	*host = whole(&t->host);
 	return http1_authority_ok(*host);
@@ -169,10 +169,10 @@ bool change_target(struct client *c, const struct expand_facts *f, struct span *
 	struct thread *t = thread_of(c);
 	struct buf *to = &t->rewritten;
 
-	if (c->route->rewrite.n == 0)
+	if (c->req->route->rewrite.n == 0)
 		return true;
 	to->start = to->end = 0;
-	if (!add(&t->pool, to, &c->route->rewrite, f, EXPAND_TARGET))
+	if (!add(&t->pool, to, &c->req->route->rewrite, f, EXPAND_TARGET))
 		return false;
 	/* A query that is not written anew goes on. */
 	if (target_path(whole(to)) == to->end && target_path(*target) != target->len &&

@@ -16,24 +16,24 @@
 
 static struct pool *pool_of(const struct client *c)
 {
-	return &c->owner->upstreams.pools[c->pool->index];
+	return &c->owner->upstreams.pools[c->req->pool->index];
 }
 
 /* The backend is left; the head that it has not got is kept for another. */
 static void leave(struct client *c)
 {
-	struct upstream *u = c->upstream;
+	struct upstream *u = c->req->upstream;
 
 	hedge_end(c);
-	if (c->head.data == NULL) {
-		c->head = u->link.out;
-		c->head.start = 0;
+	if (c->req->head.data == NULL) {
+		c->req->head = u->link.out;
+		c->req->head.start = 0;
 		u->link.out = (struct buf){0};
 	}
 	upstream_close(u);
-	c->upstream = NULL;
-	c->up_done = false;
-	c->fresh = true;
+	c->req->upstream = NULL;
+	c->req->up_done = false;
+	c->req->fresh = true;
 	c->step = STEP_CONNECT;
 }
 
@@ -41,11 +41,11 @@ static void leave(struct client *c)
 
 static enum go none_left(struct client *c)
 {
-	if (c->n_tried == 0)
+	if (c->req->n_tried == 0)
 		return answer_fail(c, 503, ACCESS_no_backend);
-	if (c->reason == ACCESS_connect_timeout || c->reason == ACCESS_response_timeout)
-		return answer_fail(c, 504, c->reason);
-	if (c->reason == ACCESS_backend_gone)
+	if (c->req->reason == ACCESS_connect_timeout || c->req->reason == ACCESS_response_timeout)
+		return answer_fail(c, 504, c->req->reason);
+	if (c->req->reason == ACCESS_backend_gone)
 		return answer_fail(c, 502, ACCESS_backend_gone);
 	return answer_fail(c, 502, ACCESS_no_backend);
 }
@@ -60,29 +60,30 @@ static enum go queue_up(struct client *c, struct pool *p)
 {
 	struct thread *t = thread_of(c);
 
-	if (c->waiter.pool)
+	if (c->req->waiter.pool)
 		return WAIT;
-	if (!pool_wait(p, &c->waiter))
+	if (!pool_wait(p, &c->req->waiter))
 		return answer_busy(c, ACCESS_queue_full);
-	wheel_set(&t->wheel, &c->timer, t->now_ms + c->pool->queue_ms);
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->req->pool->queue_ms);
 	/* Another thread may have freed a connection before it could know of this one. */
-	return pool_is_behind(p, &c->waiter) ? WAIT : GO;
+	return pool_is_behind(p, &c->req->waiter) ? WAIT : GO;
 }
 
 /* Another try is allowed, and paid for once. */
 static bool allowed(struct client *c, struct pool *p)
 {
-	if (c->n_tried == 0 || c->paid)
+	if (c->req->n_tried == 0 || c->req->paid)
 		return true;
-	if (c->n_tried > c->pool->retry.attempts || !pool_may_retry(p))
+	if (c->req->n_tried > c->req->pool->retry.attempts || !pool_may_retry(p))
 		return false;
-	c->paid = true;
+	c->req->paid = true;
 	return true;
 }
 
 static struct backend *pick(struct client *c, struct pool *p, bool *busy)
 {
-	struct pool_ask ask = {.tried = c->tried, .n_tried = c->n_tried, .key = c->key};
+	struct pool_ask ask = {
+		.tried = c->req->tried, .n_tried = c->req->n_tried, .key = c->req->key};
 	struct backend *b = pool_choose(p, &ask);
 
 	*busy = ask.busy;
@@ -98,27 +99,27 @@ static enum go choose(struct client *c)
 	bool busy;
 	int error;
 
-	if (pool_is_behind(p, &c->waiter))
+	if (pool_is_behind(p, &c->req->waiter))
 		return queue_up(c, p);
 	if (!allowed(c, p))
 		return none_left(c);
 	b = pick(c, p, &busy);
 	if (!b)
 		return busy ? queue_up(c, p) : none_left(c);
-	c->upstream = upstream_get(b, c, c->fresh);
+	c->req->upstream = upstream_get(b, c, c->req->fresh);
 	error = errno;
-	if (!c->upstream && error == EBUSY)
+	if (!c->req->upstream && error == EBUSY)
 		return queue_up(c, p);
-	pool_leave(&c->waiter);
-	if (c->n_tried == 0)
+	pool_leave(&c->req->waiter);
+	if (c->req->n_tried == 0)
 		pool_begin(p);
-	c->paid = false;
-	c->tried[c->n_tried++] = c->backend = b;
-	c->connect_ms = t->now_ms;
-	if (c->upstream) {
-		c->retries += c->again;
-		c->again = false;
-		wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->connect_ms);
+	c->req->paid = false;
+	c->req->tried[c->req->n_tried++] = c->req->backend = b;
+	c->req->connect_ms = t->now_ms;
+	if (c->req->upstream) {
+		c->req->retries += c->req->again;
+		c->req->again = false;
+		wheel_set(&t->wheel, &c->timer, t->now_ms + c->req->route->connect_ms);
 		return GO;
 	}
 	if (own_limit(error))
@@ -133,11 +134,11 @@ bool connect_introduce(struct client *c, struct upstream *u)
 	char words[PROXY_WRITE];
 	size_t n;
 
-	if (c->pool->proxy == 0 || u->introduced)
+	if (c->req->pool->proxy == 0 || u->introduced)
 		return true;
 	if (addr_is_any(&local.addr))
 		link_local(&c->link, &local);
-	n = proxy_write(words, c->pool->proxy, &c->peer, &local);
+	n = proxy_write(words, c->req->pool->proxy, &c->peer, &local);
 	u->introduced = link_send(&u->link, words, n, false) == n;
 	u->link.sent = 0; /* of the request */
 	return u->introduced;
@@ -148,26 +149,27 @@ enum go connect_step(struct client *c)
 	struct upstream *u;
 	enum go go;
 
-	if (!c->upstream) {
+	if (!c->req->upstream) {
 		go = choose(c);
-		if (!c->upstream)
+		if (!c->req->upstream)
 			return go;
 	}
-	u = c->upstream;
+	u = c->req->upstream;
 	if (!u->link.writable)
 		return WAIT;
 	if (!connect_introduce(c, u))
 		return connect_not_begun(c);
-	u->link.out = c->head;
-	c->head = (struct buf){0};
-	c->scanned = 0;
+	u->link.out = c->req->head;
+	c->req->head = (struct buf){0};
+	c->req->scanned = 0;
 	c->step = STEP_EXCHANGE;
 	return GO;
 }
 
 void connect_serve(struct waiter *w)
 {
-	struct client *c = (struct client *)((char *)w - offsetof(struct client, waiter));
+	struct request *r = (struct request *)((char *)w - offsetof(struct request, waiter));
+	struct client *c = r->client;
 
 	request_turn(c);
 }
@@ -181,13 +183,13 @@ enum go connect_failed(struct client *c, enum access_reason reason)
 
 	log_limited(&rate, LOG_LEVEL_WARN,
 		    "backend not reached service=%s backend=%s address=%s: %s", c->service->name,
-		    c->backend->conf->name, backend_text(c->backend, text),
+		    c->req->backend->conf->name, backend_text(c->req->backend, text),
 		    reason == ACCESS_connect_timeout ? "no answer in time" : strerror(errno));
-	pool_rest(c->backend);
-	c->reason = reason;
-	if (c->upstream)
+	pool_rest(c->req->backend);
+	c->req->reason = reason;
+	if (c->req->upstream)
 		leave(c);
-	if (!(c->pool->retry.on & CONF_RETRY_CONNECT))
+	if (!(c->req->pool->retry.on & CONF_RETRY_CONNECT))
 		return none_left(c);
 	c->step = STEP_CONNECT;
 	return GO;
@@ -195,12 +197,12 @@ enum go connect_failed(struct client *c, enum access_reason reason)
 
 enum go connect_not_begun(struct client *c)
 {
-	struct upstream *u = c->upstream;
+	struct upstream *u = c->req->upstream;
 
 	errno = u->link.error;
 	if (!u->reused)
 		return connect_failed(c, ACCESS_no_backend);
-	c->n_tried--;
+	c->req->n_tried--;
 	leave(c);
 	return GO;
 }
@@ -209,26 +211,26 @@ enum go connect_not_begun(struct client *c)
  * an answer. */
 static bool repeatable(const struct client *c)
 {
-	return c->replay && c->n_interim == 0;
+	return c->req->replay && c->req->n_interim == 0;
 }
 
 enum go connect_lost(struct client *c)
 {
-	struct upstream *u = c->upstream;
-	bool stale = u->reused && c->retries == 0;
+	struct upstream *u = c->req->upstream;
+	bool stale = u->reused && c->req->retries == 0;
 
 	if (!stale)
-		pool_failed(c->backend);
+		pool_failed(c->req->backend);
 	if (hedge_promote(c))
 		return GO;
 	if (!repeatable(c) || buf_len(&u->link.in) ||
-	    !(stale || c->pool->retry.on & CONF_RETRY_CLOSED))
+	    !(stale || c->req->pool->retry.on & CONF_RETRY_CLOSED))
 		return answer_fail(c, 502, ACCESS_backend_gone);
-	c->again = true;
-	c->reason = ACCESS_backend_gone;
+	c->req->again = true;
+	c->req->reason = ACCESS_backend_gone;
 	/* A pooled connection says little about its backend: it may be asked again. */
 	if (u->reused)
-		c->n_tried--;
+		c->req->n_tried--;
 	leave(c);
 	return GO;
 }
@@ -239,20 +241,21 @@ static bool elsewhere(struct client *c)
 	struct pool *p = pool_of(c);
 	bool busy;
 
-	return repeatable(c) && !c->answering && c->n_tried <= c->pool->retry.attempts &&
-	       pick(c, p, &busy) && allowed(c, p);
+	return repeatable(c) && !c->req->answering &&
+	       c->req->n_tried <= c->req->pool->retry.attempts && pick(c, p, &busy) &&
+	       allowed(c, p);
 }
 
 enum go connect_late(struct client *c)
 {
-	pool_failed(c->backend);
+	pool_failed(c->req->backend);
 	if (hedge_promote(c))
 		return GO;
-	if (!(c->pool->retry.on & CONF_RETRY_TIMEOUT) || buf_len(&c->upstream->link.in) ||
+	if (!(c->req->pool->retry.on & CONF_RETRY_TIMEOUT) || buf_len(&c->req->upstream->link.in) ||
 	    !elsewhere(c))
 		return answer_fail(c, 504, ACCESS_response_timeout);
-	c->again = true;
-	c->reason = ACCESS_response_timeout;
+	c->req->again = true;
+	c->req->reason = ACCESS_response_timeout;
 	leave(c);
 	return GO;
 }
@@ -277,9 +280,9 @@ static bool is_wanted(uint32_t on, unsigned status)
 
 bool connect_again_for(struct client *c, unsigned status)
 {
-	if (!is_wanted(c->pool->retry.on, status) || !elsewhere(c))
+	if (!is_wanted(c->req->pool->retry.on, status) || !elsewhere(c))
 		return false;
-	c->again = true;
+	c->req->again = true;
 	leave(c);
 	return true;
 }

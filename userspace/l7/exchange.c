@@ -17,23 +17,23 @@
 static enum go send_request(struct client *c)
 {
 	struct thread *t = thread_of(c);
-	struct upstream *u = c->upstream;
+	struct upstream *u = c->req->upstream;
 	enum relay_result result;
 
-	if (c->up_done || u->link.broken)
+	if (c->req->up_done || u->link.broken)
 		return GO;
-	result = relay_pump(&c->up, &c->link, &u->link, &t->pool, c->replay);
+	result = relay_pump(&c->req->up, &c->link, &u->link, &t->pool, c->req->replay);
 	if (u->connecting && u->link.sent) {
 		upstream_connected(u);
-		c->connected_ms = t->now_ms;
+		c->req->connected_ms = t->now_ms;
 	}
 	switch (result) {
 	case RELAY_DONE:
-		c->up_done = true;
-		if (!c->answering)
-			wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->response_ms);
-		if (!c->answering && c->replay)
-			pool_hedge(c->backend->pool, &c->hedge);
+		c->req->up_done = true;
+		if (!c->req->answering)
+			wheel_set(&t->wheel, &c->timer, t->now_ms + c->req->route->response_ms);
+		if (!c->req->answering && c->req->replay)
+			pool_hedge(c->req->backend->pool, &c->req->hedge);
 		return GO;
 	case RELAY_WAIT:
 		return GO;
@@ -82,8 +82,8 @@ static enum go forward(struct client *c, struct client *to, uint32_t len,
 	n = forward_response(out->data + out->end, buf_room(out), &t->head, facts);
 	assert(n > 0);
 	out->end += (uint32_t)n;
-	buf_consume(&c->upstream->link.in, len);
-	c->scanned = 0;
+	buf_consume(&c->req->upstream->link.in, len);
+	c->req->scanned = 0;
 	return GO;
 }
 
@@ -92,7 +92,8 @@ static enum go switched(struct client *c, uint32_t len)
 {
 	struct forward_facts facts = {.body = HTTP1_BODY_NONE, .upgrade = REQUEST_UPGRADE};
 
-	if (!c->upgrade || !c->up_done || !http1_upgrades_to(&thread_of(c)->head, facts.upgrade))
+	if (!c->req->upgrade || !c->req->up_done ||
+	    !http1_upgrades_to(&thread_of(c)->head, facts.upgrade))
 		return answer_fail(c, 502, ACCESS_backend_bad);
 	if (forward(c, c, len, &facts) == END)
 		return END;
@@ -103,17 +104,17 @@ static enum go switched(struct client *c, uint32_t len)
 static enum go interim(struct client *c, uint32_t len)
 {
 	struct forward_facts facts = {.body = HTTP1_BODY_NONE};
-	struct client *to = c->cached.fetch ? fetch_leader(c) : c;
+	struct client *to = c->req->cached.fetch ? fetch_leader(c) : c;
 
 	hedge_end(c);
 	if (thread_of(c)->head.status == 101)
 		return switched(c, len);
-	if (++c->n_interim > REQUEST_INTERIM)
+	if (++c->req->n_interim > REQUEST_INTERIM)
 		return answer_fail(c, 502, ACCESS_backend_bad);
-	c->expects &= thread_of(c)->head.status != 100;
-	if (!to || to->minor == 0) {
-		buf_consume(&c->upstream->link.in, len);
-		c->scanned = 0;
+	c->req->expects &= thread_of(c)->head.status != 100;
+	if (!to || to->req->minor == 0) {
+		buf_consume(&c->req->upstream->link.in, len);
+		c->req->scanned = 0;
 		return GO;
 	}
 	if (forward(c, to, len, &facts) == END)
@@ -129,19 +130,19 @@ static void encode_answer(struct client *c, const struct http1_head *h, struct f
 	bool empty = h->body == HTTP1_BODY_LENGTH && h->content_length == 0;
 
 	facts->vary_encoding = conf->on && encode_eligible(h, conf);
-	if (!facts->vary_encoding || c->encoding == CONF_ENCODING_identity || c->minor == 0 ||
-	    empty)
+	if (!facts->vary_encoding || c->req->encoding == CONF_ENCODING_identity ||
+	    c->req->minor == 0 || empty)
 		return;
 	if (h->body == HTTP1_BODY_NONE) { /* of HEAD: what a GET would get */
-		facts->encoding = conf_encoding_name(c->encoding);
+		facts->encoding = conf_encoding_name(c->req->encoding);
 		facts->body = HTTP1_BODY_NONE;
 		return;
 	}
-	c->down.encoder = encoder_get(&thread_of(c)->encoders, c->encoding, conf);
-	if (!c->down.encoder)
+	c->req->down.encoder = encoder_get(&thread_of(c)->encoders, c->req->encoding, conf);
+	if (!c->req->down.encoder)
 		return;
-	c->down.chunk = true;
-	facts->encoding = conf_encoding_name(c->encoding);
+	c->req->down.chunk = true;
+	facts->encoding = conf_encoding_name(c->req->encoding);
 	facts->body = HTTP1_BODY_CHUNKED;
 }
 
@@ -150,44 +151,45 @@ static enum go final(struct client *c, uint32_t len)
 	struct thread *t = thread_of(c);
 	const struct http1_head *h = &t->head;
 	bool open_ended = h->body == HTTP1_BODY_CHUNKED || h->body == HTTP1_BODY_CLOSE;
-	bool chunk = open_ended && c->minor > 0;
+	bool chunk = open_ended && c->req->minor > 0;
 	struct forward_facts facts = {.body = h->body, .content_length = h->content_length};
 	char status[CACHE_STATUS_BYTES];
 
-	if (c->cached.fetch) {
+	if (c->req->cached.fetch) {
 		hedge_end(c);
 		return fetch_answered(c, len);
 	}
-	pool_answered(c->backend, c->upstream->asked_us, h->status);
+	pool_answered(c->req->backend, c->req->upstream->asked_us, h->status);
 	hedge_end(c);
 	if (connect_again_for(c, h->status))
 		return GO;
 	cache_passed(c, h);
-	c->answering = true;
-	c->expects = false;
-	c->answer_at = c->link.sent + buf_len(&c->link.out);
-	c->status = h->status;
-	c->reason = ACCESS_ok; /* whatever others said before */
-	c->first_ms = t->now_ms;
+	c->req->answering = true;
+	c->req->expects = false;
+	c->req->answer_at = c->link.sent + buf_len(&c->link.out);
+	c->req->status = h->status;
+	c->req->reason = ACCESS_ok; /* whatever others said before */
+	c->req->first_ms = t->now_ms;
 	/* A connection that was introduced as this client's is nobody else's. */
-	c->keep_upstream = h->keep_alive && h->body != HTTP1_BODY_CLOSE && !c->pool->proxy;
-	c->until_end = open_ended && !chunk;
+	c->req->keep_upstream =
+		h->keep_alive && h->body != HTTP1_BODY_CLOSE && !c->req->pool->proxy;
+	c->req->until_end = open_ended && !chunk;
 	/* What is left of the request may never be read: no other one can follow it. */
-	c->close |= c->until_end || t->draining || !c->up_done;
+	c->req->close |= c->req->until_end || t->draining || !c->req->up_done;
 	if (open_ended)
 		facts.body = chunk ? HTTP1_BODY_CHUNKED : HTTP1_BODY_CLOSE;
 	else if (h->body == HTTP1_BODY_NONE && h->has_length && h->status != 204)
 		facts.body = HTTP1_BODY_LENGTH; /* of HEAD, 304: what a GET would get */
 	facts.edits = change_response(c);
-	facts.close = c->close;
-	facts.keep_alive = c->minor == 0 && !c->close;
-	relay_init(&c->down, h->body, h->content_length, chunk);
-	c->down.ahead = c->service->response_buffer;
-	facts.trailers = c->down.trailers = c->trailers && chunk;
+	facts.close = c->req->close;
+	facts.keep_alive = c->req->minor == 0 && !c->req->close;
+	relay_init(&c->req->down, h->body, h->content_length, chunk);
+	c->req->down.ahead = c->service->response_buffer;
+	facts.trailers = c->req->down.trailers = c->req->trailers && chunk;
 	encode_answer(c, h, &facts);
-	if (c->up_done)
-		buf_release(&t->pool, &c->upstream->link.out);
-	c->replay = false;
+	if (c->req->up_done)
+		buf_release(&t->pool, &c->req->upstream->link.out);
+	c->req->replay = false;
 	c->step = STEP_RESPOND;
 	facts.extra = cache_status_passed(c, status);
 	return forward(c, c, len, &facts);
@@ -195,7 +197,7 @@ static enum go final(struct client *c, uint32_t len)
 
 static bool response_read(struct client *c)
 {
-	struct link *l = &c->upstream->link;
+	struct link *l = &c->req->upstream->link;
 	uint32_t size = l->in.size && buf_len(&l->in) == l->in.size ? 2 * l->in.size : BUF_SIZE;
 
 	if (!buf_reserve(&thread_of(c)->pool, &l->in, size < l->in.size ? l->in.size : size))
@@ -209,7 +211,7 @@ static enum go read_head(struct client *c)
 {
 	const struct http1_limits limits = {.max_head = c->service->max_head,
 					    .max_fields = c->service->max_fields};
-	struct link *l = &c->upstream->link;
+	struct link *l = &c->req->upstream->link;
 
 	for (;;) {
 		struct thread *t = thread_of(c);
@@ -217,13 +219,13 @@ static enum go read_head(struct client *c)
 
 		if (buf_len(&l->in))
 			n = http1_parse_response(&t->head, buf_at(&l->in), buf_len(&l->in),
-						 &c->scanned, c->method, &limits);
+						 &c->req->scanned, c->req->method, &limits);
 		if (n > 0 && t->head.status < 200)
 			return interim(c, (uint32_t)n);
 		if (n > 0)
 			return final(c, (uint32_t)n);
 		if (n < 0) {
-			pool_failed(c->backend);
+			pool_failed(c->req->backend);
 			return answer_fail(c, 502, ACCESS_backend_bad);
 		}
 		if (l->eof || l->failed)
@@ -232,10 +234,11 @@ static enum go read_head(struct client *c)
 			if (buf_len(&l->in) == 0)
 				buf_release(&t->pool, &l->in);
 			/* Once the request is sent, the time for the response runs. */
-			if (c->up_done)
+			if (c->req->up_done)
 				return WAIT;
-			c->expects &= c->up.body.received == 0;
-			return request_wait(c, c->expects ? EXPECT_MS : c->route->body_ms);
+			c->req->expects &= c->req->up.body.received == 0;
+			return request_wait(c,
+					    c->req->expects ? EXPECT_MS : c->req->route->body_ms);
 		}
 		if (!response_read(c))
 			return answer_fail(c, 503, ACCESS_no_memory);
@@ -244,7 +247,7 @@ static enum go read_head(struct client *c)
 
 enum go exchange_send(struct client *c)
 {
-	struct upstream *u = c->upstream;
+	struct upstream *u = c->req->upstream;
 	enum go go = send_request(c), next;
 
 	if (go == END || c->step != STEP_EXCHANGE)
@@ -262,14 +265,14 @@ enum go exchange_send(struct client *c)
 /* The response was read to its end, and is sent or in client.out. */
 void exchange_release(struct client *c)
 {
-	struct upstream *u = c->upstream;
+	struct upstream *u = c->req->upstream;
 	struct link *l = &u->link;
 
-	c->upstream = NULL;
+	c->req->upstream = NULL;
 	/* A request that nobody reads on. */
-	c->close |= !c->up_done;
-	if (c->keep_upstream && c->up_done && buf_len(&l->in) == 0 && !l->eof && !l->hangup &&
-	    !l->failed && !l->broken && link_quiet(l)) {
+	c->req->close |= !c->req->up_done;
+	if (c->req->keep_upstream && c->req->up_done && buf_len(&l->in) == 0 && !l->eof &&
+	    !l->hangup && !l->failed && !l->broken && link_quiet(l)) {
 		u->reused = true;
 		upstream_put(u);
 		return;
@@ -280,13 +283,13 @@ void exchange_release(struct client *c)
 enum go exchange_respond(struct client *c)
 {
 	struct thread *t = thread_of(c);
-	struct upstream *u = c->upstream;
+	struct upstream *u = c->req->upstream;
 	enum go go = send_request(c);
 	enum relay_result result;
 
 	if (go == END)
 		return END;
-	result = relay_pump(&c->down, &u->link, &c->link, &t->pool, false);
+	result = relay_pump(&c->req->down, &u->link, &c->link, &t->pool, false);
 	switch (result) {
 	case RELAY_TURN:
 		return TURN;
@@ -301,9 +304,9 @@ enum go exchange_respond(struct client *c)
 	default:
 		break;
 	}
-	if (!relay_read_all(&c->down))
-		return go == TURN ? TURN : request_wait(c, c->route->body_ms);
-	if (!relay_settle(&c->down, &u->link, &c->link, &t->pool))
+	if (!relay_read_all(&c->req->down))
+		return go == TURN ? TURN : request_wait(c, c->req->route->body_ms);
+	if (!relay_settle(&c->req->down, &u->link, &c->link, &t->pool))
 		return request_abort(c, ACCESS_no_memory);
 	exchange_release(c);
 	c->step = STEP_FLUSH;
@@ -314,21 +317,21 @@ enum go exchange_respond(struct client *c)
 
 enum go exchange_timeout(struct client *c)
 {
-	struct upstream *u = c->upstream;
+	struct upstream *u = c->req->upstream;
 
-	if (c->waiter.pool) {
-		c->waiter.pool->counts.queue_timeout++;
+	if (c->req->waiter.pool) {
+		c->req->waiter.pool->counts.queue_timeout++;
 		return answer_busy(c, ACCESS_queue_timeout);
 	}
 	if (!u || c->step == STEP_CONNECT || u->connecting)
 		return connect_failed(c, ACCESS_connect_timeout);
-	if (c->expects)
-		return answer_continue(c) == END ? END : request_wait(c, c->route->body_ms);
+	if (c->req->expects)
+		return answer_continue(c) == END ? END : request_wait(c, c->req->route->body_ms);
 	if (c->step == STEP_RESPOND && c->link.writable && buf_len(&c->link.out) == 0)
 		return request_abort(c, ACCESS_response_timeout);
 	if (c->step == STEP_RESPOND)
 		return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
-	if (!c->up_done && u->link.writable)
+	if (!c->req->up_done && u->link.writable)
 		return answer_fail(c, 408, ACCESS_client_timeout);
 	return connect_late(c);
 }
@@ -337,7 +340,7 @@ void exchange_ready(struct upstream *u)
 {
 	struct client *c = u->user;
 
-	if (u == c->rival)
+	if (u == c->req->rival)
 		hedge_ready(c);
 	else
 		request_drive(c);

@@ -51,16 +51,16 @@ static void on_wake(struct sleeper *w)
 
 static struct fetch *fetch_new(const struct client *like, struct fill *fill)
 {
-	const struct buf *key = &like->cached.key, *head = &like->head;
+	const struct buf *key = &like->req->cached.key, *head = &like->req->head;
 	struct fetch *f = calloc(1, sizeof(*f) + key->end + buf_len(head));
 
 	if (!f)
 		return NULL;
-	f->use = like->cached.use;
+	f->use = like->req->cached.use;
 	f->fill = fill;
 	memcpy(f->bytes, key->data, key->end);
 	memcpy(f->bytes + key->end, buf_at(head), buf_len(head));
-	f->key = (struct store_key){{f->bytes, key->end}, like->cached.hash};
+	f->key = (struct store_key){{f->bytes, key->end}, like->req->cached.hash};
 	f->ask_len = buf_len(head);
 	f->asked_ms = thread_of(like)->now_ms;
 	f->sleeper.mailbox = &thread_of(like)->mailbox;
@@ -71,7 +71,7 @@ static struct fetch *fetch_new(const struct client *like, struct fill *fill)
 /* What the client asked, read again. */
 static const struct http1_head *asked(struct client *c)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 	struct http1_head *h = &thread_of(c)->request_head;
 	struct buf b = {.data = f->bytes + f->key.text.len, .end = f->ask_len};
 
@@ -80,7 +80,7 @@ static const struct http1_head *asked(struct client *c)
 
 static bool head_write(struct client *c)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 	struct thread *t = thread_of(c);
 	const struct http1_head *h = asked(c);
 	const struct object *base = f->fill->base;
@@ -97,11 +97,11 @@ static bool head_write(struct client *c)
 	uint32_t room = f->ask_len + BUF_NOTE + (uint32_t)(ask.etag.len + ask.modified.len);
 	size_t n;
 
-	if (!h || !buf_reserve(&t->pool, &c->head, room < BUF_SIZE ? BUF_SIZE : room))
+	if (!h || !buf_reserve(&t->pool, &c->req->head, room < BUF_SIZE ? BUF_SIZE : room))
 		return false;
 	f->authorization = http1_find(h, HTTP1_F_AUTHORIZATION) != NULL;
-	n = cache_head_ask(c->head.data, c->head.size, h, &ask);
-	c->head.end = (uint32_t)n;
+	n = cache_head_ask(c->req->head.data, c->req->head.size, h, &ask);
+	c->req->head.end = (uint32_t)n;
 	return n > 0;
 }
 
@@ -112,35 +112,36 @@ bool fetch_start(struct client *like, struct client *lead, struct fill *fill, bo
 
 	if (!c) {
 		fill_failed(fill, 503, ACCESS_no_memory);
-		fill_unlist(fill, (struct store_key){{like->cached.key.data, like->cached.key.end},
-						     like->cached.hash});
+		fill_unlist(fill, (struct store_key){
+					  {like->req->cached.key.data, like->req->cached.key.end},
+					  like->req->cached.hash});
 		fill_unref(fill);
 		free(f);
 		return false;
 	}
 	f->self = c;
 	f->own = own;
-	c->cached.fetch = f;
-	c->method = HTTP1_M_GET;
-	c->minor = 1;
-	c->replay = true;
-	relay_init(&c->up, HTTP1_BODY_NONE, 0, false);
+	c->req->cached.fetch = f;
+	c->req->method = HTTP1_M_GET;
+	c->req->minor = 1;
+	c->req->replay = true;
+	relay_init(&c->req->up, HTTP1_BODY_NONE, 0, false);
 	c->step = STEP_CONNECT;
-	c->began_ms = thread_of(c)->now_ms;
+	c->req->began_ms = thread_of(c)->now_ms;
 	if (!head_write(c)) {
 		request_end(c, fetch_failed(c, 503, ACCESS_no_memory));
 		return false;
 	}
 	f->leader = lead;
 	if (lead)
-		lead->cached.leads = f;
+		lead->req->cached.leads = f;
 	request_drive(c);
 	return true;
 }
 
 struct client *fetch_leader(const struct client *c)
 {
-	return c->cached.fetch->leader;
+	return c->req->cached.fetch->leader;
 }
 
 void fetch_abandon(struct fetch *f)
@@ -155,34 +156,34 @@ void fetch_abandon(struct fetch *f)
 
 static void leader_told(struct client *c)
 {
-	struct client *to = c->cached.fetch->leader;
+	struct client *to = c->req->cached.fetch->leader;
 
 	if (!to)
 		return;
-	to->backend = c->backend;
-	to->retries = c->retries;
-	to->connect_ms = c->connect_ms;
-	to->connected_ms = c->connected_ms;
-	to->first_ms = thread_of(c)->now_ms;
+	to->req->backend = c->req->backend;
+	to->req->retries = c->req->retries;
+	to->req->connect_ms = c->req->connect_ms;
+	to->req->connected_ms = c->req->connected_ms;
+	to->req->first_ms = thread_of(c)->now_ms;
 }
 
 /* The leader goes on with the connection, on which the answer is still unread; others ask for
  * themselves. */
 static enum go hand_over(struct client *c)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 	struct client *to = f->leader;
 
 	f->ended = true;
 	if (to) {
 		leader_told(c);
-		to->upstream = c->upstream;
-		to->upstream->user = to;
-		c->upstream = NULL;
-		to->pool = c->pool;
-		to->n_interim = c->n_interim;
-		to->up_done = true;
-		to->scanned = 0;
+		to->req->upstream = c->req->upstream;
+		to->req->upstream->user = to;
+		c->req->upstream = NULL;
+		to->req->pool = c->req->pool;
+		to->req->n_interim = c->req->n_interim;
+		to->req->up_done = true;
+		to->req->scanned = 0;
 		to->step = STEP_EXCHANGE;
 	}
 	fill_passed(f->fill);
@@ -191,7 +192,7 @@ static enum go hand_over(struct client *c)
 
 static enum go refuse(struct client *c, enum fresh_reason why)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 	struct thread *t = thread_of(c);
 
 	store_refused(f->use->store, why);
@@ -203,7 +204,7 @@ static enum go refuse(struct client *c, enum fresh_reason why)
 /* 304 to the cache's own condition. */
 static enum go validated(struct client *c, uint32_t len)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 	struct thread *t = thread_of(c);
 	const struct fresh_asked ask = {.method = HTTP1_M_GET,
 					.delay = (int64_t)(t->now_ms - f->asked_ms) / 1000};
@@ -216,11 +217,11 @@ static enum go validated(struct client *c, uint32_t len)
 	else
 		o->shared = false;
 	leader_told(c);
-	pool_answered(c->backend, c->upstream->asked_us, 304);
+	pool_answered(c->req->backend, c->req->upstream->asked_us, 304);
 	f->ended = true;
 	fill_answered(f->fill, o, 304);
-	buf_consume(&c->upstream->link.in, len);
-	c->keep_upstream = t->head.keep_alive;
+	buf_consume(&c->req->upstream->link.in, len);
+	c->req->keep_upstream = t->head.keep_alive;
 	exchange_release(c);
 	return END;
 }
@@ -228,7 +229,7 @@ static enum go validated(struct client *c, uint32_t len)
 /* The origin has trouble, and there is something that may answer instead. */
 static bool covered(const struct client *c, unsigned status)
 {
-	const struct object *base = c->cached.fetch->fill->base;
+	const struct object *base = c->req->cached.fetch->fill->base;
 
 	return base && (status == 500 || (status >= 502 && status <= 504)) &&
 	       fresh_use_on_error(&base->verdict, object_age(base, thread_of(c)->now_ms));
@@ -252,7 +253,7 @@ static bool part_of(const struct http1_head *h, const struct http1_head *request
 static enum fresh_reason judge(struct client *c, struct fresh_response *said,
 			       struct caching_answer *a, char vary[CACHE_VARY_MOST])
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 	struct thread *t = thread_of(c);
 	const struct http1_head *h = &t->head, *request = asked(c);
 	const struct fresh_asked ask = {.method = HTTP1_M_GET,
@@ -285,7 +286,7 @@ static enum fresh_reason judge(struct client *c, struct fresh_response *said,
 
 enum go fetch_answered(struct client *c, uint32_t len)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 	struct thread *t = thread_of(c);
 	const struct http1_head *h = &t->head;
 	char vary[CACHE_VARY_MOST];
@@ -296,7 +297,7 @@ enum go fetch_answered(struct client *c, uint32_t len)
 	if (h->status == 304 && f->fill->base)
 		return validated(c, len);
 	if (covered(c, h->status)) {
-		pool_answered(c->backend, c->upstream->asked_us, h->status);
+		pool_answered(c->req->backend, c->req->upstream->asked_us, h->status);
 		return fetch_failed(c, h->status, ACCESS_backend_bad);
 	}
 	why = judge(c, &said, &a, vary);
@@ -311,15 +312,15 @@ enum go fetch_answered(struct client *c, uint32_t len)
 	if (!f->object)
 		return refuse(c, FRESH_no_room);
 	f->kept = true;
-	pool_answered(c->backend, c->upstream->asked_us, h->status);
+	pool_answered(c->req->backend, c->req->upstream->asked_us, h->status);
 	leader_told(c);
 	f->ended = true;
-	relay_init(&c->down, h->body, h->content_length, false);
-	c->keep_upstream = h->keep_alive && h->body != HTTP1_BODY_CLOSE;
-	c->status = h->status;
-	buf_consume(&c->upstream->link.in, len);
-	buf_release(&t->pool, &c->upstream->link.out);
-	c->replay = false;
+	relay_init(&c->req->down, h->body, h->content_length, false);
+	c->req->keep_upstream = h->keep_alive && h->body != HTTP1_BODY_CLOSE;
+	c->req->status = h->status;
+	buf_consume(&c->req->upstream->link.in, len);
+	buf_release(&t->pool, &c->req->upstream->link.out);
+	c->req->replay = false;
 	c->step = STEP_FETCH;
 	fill_answered(f->fill, object_ref(f->object), h->status);
 	/* After those who wait in this thread have begun to read. */
@@ -331,7 +332,7 @@ enum go fetch_answered(struct client *c, uint32_t len)
 /* It is all there. */
 static enum go whole(struct client *c)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 	struct content *settled = NULL;
 	struct object *o;
 
@@ -351,7 +352,7 @@ static enum go whole(struct client *c)
 
 static enum go broken(struct client *c, enum fresh_reason why)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 
 	f->kept = false;
 	store_refused(f->use->store, why);
@@ -389,7 +390,7 @@ static bool give_up(struct fetch *f, enum fresh_reason why)
 /* Room for another buffer. GO: there is. */
 static enum go room(struct client *c)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 	struct thread *t = thread_of(c);
 	enum fresh_reason why = f->content && f->kept ? too_much(f) : FRESH_stored;
 	bool alone = false, may = true;
@@ -402,19 +403,19 @@ static enum go room(struct client *c)
 		may = content_may_add(f->content, &f->sleeper, &alone);
 	if (may)
 		return alone ? broken(c, FRESH_broken_off) : GO;
-	wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->body_ms);
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->req->route->body_ms);
 	return WAIT;
 }
 
 static enum go take(struct client *c, struct buf *in)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 
-	while (buf_len(in) && !body_done(&c->down.body)) {
+	while (buf_len(in) && !body_done(&c->req->down.body)) {
 		struct span bytes;
 		size_t used;
 		enum body_result result =
-			body_feed(&c->down.body, buf_at(in), buf_len(in), &used, &bytes);
+			body_feed(&c->req->down.body, buf_at(in), buf_len(in), &used, &bytes);
 
 		if (result == BODY_BAD || (bytes.len && !f->content))
 			return broken(c, FRESH_bad_length);
@@ -428,7 +429,7 @@ static enum go take(struct client *c, struct buf *in)
 enum go fetch_body(struct client *c)
 {
 	struct thread *t = thread_of(c);
-	struct link *l = &c->upstream->link;
+	struct link *l = &c->req->upstream->link;
 
 	for (unsigned turn = 0; turn < RELAY_TURNS; turn++) {
 		enum go go = room(c);
@@ -437,15 +438,15 @@ enum go fetch_body(struct client *c)
 			go = take(c, &l->in);
 		if (go != GO)
 			return go;
-		if (body_done(&c->down.body))
+		if (body_done(&c->req->down.body))
 			return whole(c);
 		if (l->eof || l->failed)
-			return !l->failed && body_eof(&c->down.body) == BODY_DONE
+			return !l->failed && body_eof(&c->req->down.body) == BODY_DONE
 				       ? whole(c)
 				       : broken(c, FRESH_broken_off);
 		if (!l->readable && !l->unsure) {
 			buf_release(&t->pool, &l->in);
-			return request_wait(c, c->route->body_ms);
+			return request_wait(c, c->req->route->body_ms);
 		}
 		if (!buf_reserve(&t->pool, &l->in, BUF_SIZE))
 			return broken(c, FRESH_no_room);
@@ -458,7 +459,7 @@ enum go fetch_body(struct client *c)
 
 enum go fetch_failed(struct client *c, unsigned status, enum access_reason reason)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 
 	if (!f->ended) {
 		leader_told(c);
@@ -472,23 +473,23 @@ enum go fetch_failed(struct client *c, unsigned status, enum access_reason reaso
 
 void fetch_turn(struct client *c)
 {
-	mailbox_post(&c->cached.fetch->sleeper);
+	mailbox_post(&c->req->cached.fetch->sleeper);
 }
 
 void fetch_clear(struct client *c)
 {
-	struct fetch *f = c->cached.fetch;
+	struct fetch *f = c->req->cached.fetch;
 
 	fetch_failed(c, 503, ACCESS_stopped);
 	if (f->content)
 		content_writer_leaves(f->content, &f->sleeper);
 	mailbox_take_back(&f->sleeper);
 	if (f->leader)
-		f->leader->cached.leads = NULL;
+		f->leader->req->cached.leads = NULL;
 	fill_unlist(f->fill, f->key);
 	fill_unref(f->fill);
 	object_unref(f->object);
 	content_unref(f->content);
-	c->cached.fetch = NULL;
+	c->req->cached.fetch = NULL;
 	free(f);
 }

@@ -7,24 +7,24 @@
 
 enum go gather_begin(struct client *c)
 {
-	c->progress = UINT64_MAX; /* a time of its own */
+	c->req->progress = UINT64_MAX; /* a time of its own */
 	c->step = STEP_GATHER;
-	return c->expects ? answer_continue(c) : GO;
+	return c->req->expects ? answer_continue(c) : GO;
 }
 
 enum go gather_step(struct client *c)
 {
-	enum relay_result result = relay_gather(&c->up, &c->link, &c->head,
+	enum relay_result result = relay_gather(&c->req->up, &c->link, &c->req->head,
 						c->service->request_buffer, &thread_of(c)->pool);
 
 	switch (result) {
 	case RELAY_DONE:
 		/* A body that is here can be sent twice. */
-		c->replay = relay_read_all(&c->up) && http1_idempotent(c->method);
+		c->req->replay = relay_read_all(&c->req->up) && http1_idempotent(c->req->method);
 		c->step = STEP_CONNECT;
 		return GO;
 	case RELAY_WAIT:
-		return request_wait(c, c->route->body_ms);
+		return request_wait(c, c->req->route->body_ms);
 	case RELAY_TURN:
 		return TURN;
 	case RELAY_BAD:

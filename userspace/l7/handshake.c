@@ -48,11 +48,11 @@ static enum go failed(struct client *c)
 	enum tls_end end = tls_strip(&c->link);
 
 	log_end(c, end);
-	if (end == TLS_END_plain_http) {
-		c->began_ms = t->now_ms;
+	if (end == TLS_END_plain_http && request_start(c)) {
+		c->req->began_ms = t->now_ms;
 		c->n_requests++;
 		head_note(c, NULL);
-		c->reason = ACCESS_refused;
+		c->req->reason = ACCESS_refused;
 		return answer_own(c, 400, false, SPAN(""));
 	}
 	link_send(&c->link, NULL, 0, false);

@@ -35,21 +35,21 @@ void head_note(struct client *c, const struct http1_head *h)
 	struct span line = {buf_at(&c->link.in), buf_len(&c->link.in)};
 	const char *end;
 
-	if (t->access.fd < 0 || !buf_reserve(&t->pool, &c->note, BUF_NOTE))
+	if (t->access.fd < 0 || !buf_reserve(&t->pool, &c->req->note, BUF_NOTE))
 		return;
 	end = memchr(line.p, '\n', line.len);
 	if (end)
 		line.len = (size_t)(end - line.p);
 	if (line.len && line.p[line.len - 1] == '\r')
 		line.len--;
-	access_note(&t->access, &c->note, h, line);
+	access_note(&t->access, &c->req->note, h, line);
 }
 
 static enum go refuse(struct client *c, unsigned status)
 {
 	log_debug("request refused client=%s status=%u: %s", c->peer_text, status, http1_refusal());
 	head_note(c, NULL);
-	c->reason = ACCESS_refused;
+	c->req->reason = ACCESS_refused;
 	return answer_own(c, status, false, SPAN(""));
 }
 
@@ -64,7 +64,7 @@ static struct span local_authority(const struct client *c, char text[ENDPOINT_TE
 	return (struct span){text, strlen(text)};
 }
 
-/* Writes the head as a backend gets it into c->head. */
+/* Writes the head as a backend gets it into c->req->head. */
 static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t len,
 			 const struct edits *edits, struct span host)
 {
@@ -77,8 +77,8 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 		.via = {via, strlen(via)},
 		.client = {c->peer_text, strlen(c->peer_text)},
 		.proto = c->link.tls ? SPAN("https") : SPAN("http"),
-		.upgrade = c->upgrade ? REQUEST_UPGRADE : SPAN(""),
-		.trailers = c->up.trailers,
+		.upgrade = c->req->upgrade ? REQUEST_UPGRADE : SPAN(""),
+		.trailers = c->req->up.trailers,
 		.authority = h->authority.len ? h->authority : local_authority(c, text),
 		.host = host,
 		.edits = edits,
@@ -87,11 +87,11 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 	uint32_t room = 2 * len + BUF_NOTE + (uint32_t)(h->path.len + host.len + edits_room(edits));
 	size_t n;
 
-	if (!buf_reserve(&t->pool, &c->head, room < BUF_SIZE ? BUF_SIZE : room))
+	if (!buf_reserve(&t->pool, &c->req->head, room < BUF_SIZE ? BUF_SIZE : room))
 		return false;
-	n = forward_request(c->head.data, c->head.size, h, &facts);
+	n = forward_request(c->req->head.data, c->req->head.size, h, &facts);
 	assert(n > 0);
-	c->head.end = (uint32_t)n;
+	c->req->head.end = (uint32_t)n;
 	return true;
 }
 
@@ -129,7 +129,7 @@ static enum go head_change(struct client *c, const struct route_choice *choice, 
 	h->path = target;
 	ok = head_rewrite(c, h, len, edits, host);
 	h->path = came;
-	if (!ok || !cache_request_parse(&t->request_head, &c->head))
+	if (!ok || !cache_request_parse(&t->request_head, &c->req->head))
 		return answer_fail(c, 503, ACCESS_no_memory);
 	t->request_head.authority = h->authority;
 	t->request_head.path = came;
@@ -140,17 +140,17 @@ static enum go head_change(struct client *c, const struct route_choice *choice, 
 /* Goes to a backend, or the cache. */
 static enum go request_forward(struct client *c, const struct route_choice *choice, uint32_t len)
 {
-	bool gather = c->service->request_buffer && !relay_read_all(&c->up);
+	bool gather = c->service->request_buffer && !relay_read_all(&c->req->up);
 	struct http1_head *h = &thread_of(c)->head;
 	const struct http1_head *ask = h;
 
-	if (c->up.most && h->body == HTTP1_BODY_LENGTH && h->content_length > c->up.most)
+	if (c->req->up.most && h->body == HTTP1_BODY_LENGTH && h->content_length > c->req->up.most)
 		return answer_fail(c, 413, ACCESS_refused);
-	c->key = hash_key(c->pool, h, &c->peer.addr);
-	c->upgrade = c->route->websocket && h->method == HTTP1_M_GET && relay_read_all(&c->up) &&
-		     http1_upgrades_to(h, REQUEST_UPGRADE);
+	c->req->key = hash_key(c->req->pool, h, &c->peer.addr);
+	c->req->upgrade = c->req->route->websocket && h->method == HTTP1_M_GET &&
+			  relay_read_all(&c->req->up) && http1_upgrades_to(h, REQUEST_UPGRADE);
 	h->expect_continue &= !gather; /* it is answered here */
-	if (c->route->changes) {
+	if (c->req->route->changes) {
 		enum go go = head_change(c, choice, len, &ask);
 
 		if (ask == h)
@@ -158,7 +158,7 @@ static enum go request_forward(struct client *c, const struct route_choice *choi
 	}
 	if (cache_begin(c, ask))
 		return GO;
-	if (!c->route->changes && !head_rewrite(c, h, len, NULL, SPAN("")))
+	if (!c->req->route->changes && !head_rewrite(c, h, len, NULL, SPAN("")))
 		return answer_fail(c, 503, ACCESS_no_memory);
 	cache_next(c);
 	return gather && c->step == STEP_CONNECT ? gather_begin(c) : GO;
@@ -171,7 +171,7 @@ static enum go request_route(struct client *c, uint32_t len)
 
 	if (!rules_choose(c, &choice))
 		return answer_fail(c, 500, ACCESS_expression);
-	if (c->route->action != ROUTE_POOL)
+	if (c->req->route->action != ROUTE_POOL)
 		return rules_answer(c, &choice);
 	return request_forward(c, &choice, len);
 }
@@ -199,23 +199,23 @@ static enum go request_begin(struct client *c, uint32_t len)
 	enum go go;
 
 	head_note(c, h);
-	c->scanned = 0;
-	c->method = h->method;
-	c->minor = h->minor;
-	c->close = !h->keep_alive ||
-		   (c->service->max_requests && c->n_requests >= c->service->max_requests);
-	c->expects = h->expect_continue && h->body != HTTP1_BODY_NONE;
+	c->req->scanned = 0;
+	c->req->method = h->method;
+	c->req->minor = h->minor;
+	c->req->close = !h->keep_alive ||
+			(c->service->max_requests && c->n_requests >= c->service->max_requests);
+	c->req->expects = h->expect_continue && h->body != HTTP1_BODY_NONE;
 	if (c->service->n_id_from)
 		request_id_take(c, h);
-	relay_init(&c->up, h->body, h->content_length, h->body == HTTP1_BODY_CHUNKED);
-	c->up.trailers = c->service->request_trailers && h->body == HTTP1_BODY_CHUNKED;
-	c->trailers = h->te_trailers && h->minor > 0;
+	relay_init(&c->req->up, h->body, h->content_length, h->body == HTTP1_BODY_CHUNKED);
+	c->req->up.trailers = c->service->request_trailers && h->body == HTTP1_BODY_CHUNKED;
+	c->req->trailers = h->te_trailers && h->minor > 0;
 	if (c->service->compress.on)
-		c->encoding = encode_wanted(h, &c->service->compress);
-	c->replay = relay_read_all(&c->up) && http1_idempotent(h->method);
+		c->req->encoding = encode_wanted(h, &c->service->compress);
+	c->req->replay = relay_read_all(&c->req->up) && http1_idempotent(h->method);
 	if (h->method == HTTP1_M_CONNECT || h->method == HTTP1_M_TRACE) {
 		buf_consume(&c->link.in, len);
-		c->reason = ACCESS_refused;
+		c->req->reason = ACCESS_refused;
 		return answer_own(c, 405, false, allow);
 	}
 	if (!target_settle(c, h, &status))
@@ -223,7 +223,7 @@ static enum go request_begin(struct client *c, uint32_t len)
 	else if (!host_fits(c, h))
 		go = answer_fail(c, 421, ACCESS_refused);
 	else if (http1_max_forwards(h) == 0) /* the last one that may answer: RFC 9110, 7.6.2 */
-		go = answer_own(c, 200, relay_read_all(&c->up), allow);
+		go = answer_own(c, 200, relay_read_all(&c->req->up), allow);
 	else
 		go = request_route(c, len);
 	buf_consume(&c->link.in, len);
@@ -264,15 +264,18 @@ static bool head_read(struct client *c)
 }
 
 /* The first byte of a request: its time begins. */
-static void head_first(struct client *c)
+static bool head_first(struct client *c)
 {
 	struct thread *t = thread_of(c);
 
+	if (!request_start(c))
+		return false;
 	set_idle(c, false);
-	c->began_ms = t->now_ms;
-	c->sent_before = c->link.sent;
+	c->req->began_ms = t->now_ms;
+	c->req->sent_before = c->link.sent;
 	c->n_requests++;
 	wheel_set(&t->wheel, &c->timer, t->now_ms + c->service->header_ms);
+	return true;
 }
 
 enum go head_step(struct client *c)
@@ -286,17 +289,17 @@ enum go head_step(struct client *c)
 		int n = 0;
 
 		if (buf_len(&l->in)) {
-			if (c->began_ms == 0)
-				head_first(c);
+			if (!c->req && !head_first(c))
+				return END;
 			n = http1_parse_request(&thread_of(c)->head, buf_at(&l->in),
-						buf_len(&l->in), &c->scanned, &limits);
+						buf_len(&l->in), &c->req->scanned, &limits);
 		}
 		if (n > 0)
 			return request_begin(c, (uint32_t)n);
 		if (n < 0)
 			return refuse(c, (unsigned)-n);
 		if (l->eof || l->failed) {
-			if (c->began_ms == 0)
+			if (!c->req)
 				return END;
 			head_note(c, NULL);
 			return request_abort(c, ACCESS_client_gone);

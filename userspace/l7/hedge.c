@@ -10,10 +10,10 @@
 
 void hedge_end(struct client *c)
 {
-	pool_hedge_stop(&c->hedge);
-	if (c->rival)
-		upstream_close(c->rival);
-	c->rival = NULL;
+	pool_hedge_stop(&c->req->hedge);
+	if (c->req->rival)
+		upstream_close(c->req->rival);
+	c->req->rival = NULL;
 }
 
 /* The rival takes the first one's place. */
@@ -21,18 +21,18 @@ static void swap(struct client *c)
 {
 	struct thread *t = thread_of(c);
 
-	upstream_close(c->upstream);
-	c->upstream = c->rival;
-	c->backend = c->rival->backend;
-	c->rival = NULL;
-	c->scanned = 0;
-	c->connected_ms = t->now_ms;
-	wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->response_ms);
+	upstream_close(c->req->upstream);
+	c->req->upstream = c->req->rival;
+	c->req->backend = c->req->rival->backend;
+	c->req->rival = NULL;
+	c->req->scanned = 0;
+	c->req->connected_ms = t->now_ms;
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->req->route->response_ms);
 }
 
 bool hedge_promote(struct client *c)
 {
-	if (!c->rival || buf_len(&c->rival->link.out))
+	if (!c->req->rival || buf_len(&c->req->rival->link.out))
 		return false;
 	swap(c);
 	return true;
@@ -41,8 +41,8 @@ bool hedge_promote(struct client *c)
 /* The head as the first backend got it. */
 static bool head_copy(struct client *c)
 {
-	const struct buf *from = &c->upstream->link.out;
-	struct buf *to = &c->rival->link.out;
+	const struct buf *from = &c->req->upstream->link.out;
+	struct buf *to = &c->req->rival->link.out;
 
 	if (!buf_reserve(&thread_of(c)->pool, to, from->end))
 		return false;
@@ -54,50 +54,52 @@ static bool head_copy(struct client *c)
 
 void hedge_start(struct hedge *h)
 {
-	struct client *c = (struct client *)((char *)h - offsetof(struct client, hedge));
-	struct pool *p = c->backend->pool;
-	struct pool_ask ask = {.tried = c->tried, .n_tried = c->n_tried, .key = c->key};
+	struct request *r = (struct request *)((char *)h - offsetof(struct request, hedge));
+	struct client *c = r->client;
+	struct pool *p = c->req->backend->pool;
+	struct pool_ask ask = {
+		.tried = c->req->tried, .n_tried = c->req->n_tried, .key = c->req->key};
 	struct backend *b;
 
-	if (c->step != STEP_EXCHANGE || !c->replay || c->n_interim ||
-	    buf_len(&c->upstream->link.in) || c->n_tried > c->pool->retry.attempts)
+	if (c->step != STEP_EXCHANGE || !c->req->replay || c->req->n_interim ||
+	    buf_len(&c->req->upstream->link.in) || c->req->n_tried > c->req->pool->retry.attempts)
 		return;
 	b = pool_choose(p, &ask);
 	if (!b || !pool_may_retry(p))
 		return;
-	c->rival = upstream_get(b, c, false);
-	if (!c->rival)
+	c->req->rival = upstream_get(b, c, false);
+	if (!c->req->rival)
 		return;
-	c->tried[c->n_tried++] = b;
+	c->req->tried[c->req->n_tried++] = b;
 	p->counts.hedges++;
 	if (!head_copy(c))
 		hedge_end(c);
-	else if (c->rival->link.writable)
+	else if (c->req->rival->link.writable)
 		hedge_ready(c);
 }
 
 void hedge_ready(struct client *c)
 {
-	struct link *l = &c->rival->link;
+	struct link *l = &c->req->rival->link;
 
-	if (buf_len(&l->out) && l->writable && connect_introduce(c, c->rival)) {
+	if (buf_len(&l->out) && l->writable && connect_introduce(c, c->req->rival)) {
 		link_send(l, NULL, 0, true);
 		if (l->sent)
-			upstream_connected(c->rival);
-		if (l->broken && l->sent == 0 && !c->rival->reused)
-			pool_rest(c->rival->backend);
+			upstream_connected(c->req->rival);
+		if (l->broken && l->sent == 0 && !c->req->rival->reused)
+			pool_rest(c->req->rival->backend);
 	}
 	if (l->broken) {
 		hedge_end(c);
 		return;
 	}
-	if (!l->readable || c->rival->connecting)
+	if (!l->readable || c->req->rival->connecting)
 		return;
 	if (!buf_reserve(&thread_of(c)->pool, &l->in, BUF_SIZE))
 		return;
 	link_read(l);
 	if (buf_len(&l->in)) {
-		c->backend->pool->counts.hedges_won++;
+		c->req->backend->pool->counts.hedges_won++;
 		swap(c);
 		request_drive(c);
 	} else if (l->eof || l->failed) {

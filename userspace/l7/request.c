@@ -20,7 +20,7 @@
 
 static long since(const struct client *c, uint64_t then)
 {
-	return then ? (long)(then - c->began_ms) : -1;
+	return then ? (long)(then - c->req->began_ms) : -1;
 }
 
 static void tls_facts(const struct client *c, struct access_facts *facts, char *subject,
@@ -48,54 +48,94 @@ void request_log(struct client *c)
 	struct thread *t = thread_of(c);
 	struct access_facts facts = {
 		.client = &c->peer,
-		.status = c->status,
-		.bytes = c->link.sent - c->sent_before,
+		.status = c->req->status,
+		.bytes = c->link.sent - c->req->sent_before,
 		.service = c->service->name,
-		.route = c->route->name,
-		.upstream = c->backend ? &c->backend->endpoint : NULL,
-		.upstream_path = c->backend ? c->backend->conf->path : NULL,
-		.backend = c->backend ? c->backend->conf->name : NULL,
-		.bytes_body = c->up.body.received,
-		.queue_ms = since(c, c->connect_ms),
+		.route = c->req->route->name,
+		.upstream = c->req->backend ? &c->req->backend->endpoint : NULL,
+		.upstream_path = c->req->backend ? c->req->backend->conf->path : NULL,
+		.backend = c->req->backend ? c->req->backend->conf->name : NULL,
+		.bytes_body = c->req->up.body.received,
+		.queue_ms = since(c, c->req->connect_ms),
 		.connection = c->number,
 		.connection_requests = c->n_requests,
-		.connect_ms = c->connected_ms ? (long)(c->connected_ms - c->connect_ms) : -1,
-		.first_ms = since(c, c->first_ms),
+		.connect_ms = c->req->connected_ms
+				      ? (long)(c->req->connected_ms - c->req->connect_ms)
+				      : -1,
+		.first_ms = since(c, c->req->first_ms),
 		.total_ms = since(c, t->now_ms),
-		.retries = c->retries,
-		.reason = c->reason,
+		.retries = c->req->retries,
+		.reason = c->req->reason,
 	};
 
 	tls_facts(c, &facts, subject, sizeof(subject));
 	if (t->access.fd >= 0)
-		access_log(&t->access, &c->note, &facts);
+		access_log(&t->access, &c->req->note, &facts);
+}
+
+/* The memory of a request that has ended. */
+struct request_spare {
+	struct request_spare *next;
+};
+
+bool request_start(struct client *c)
+{
+	struct requests *rs = c->owner;
+	struct request_spare *spare = rs->spare;
+	struct request *r = (struct request *)spare;
+
+	if (spare) {
+		rs->spare = spare->next;
+		rs->n_spare--;
+	} else {
+		r = malloc(sizeof(*r));
+	}
+	if (!r)
+		return false;
+	*r = (struct request){.client = c, .route = &c->service->routes.fallback};
+	c->req = r;
+	return true;
+}
+
+static void give_back(struct requests *rs, struct request *r)
+{
+	struct request_spare *spare = (struct request_spare *)r;
+
+	if (rs->n_spare == REQUEST_SPARE) {
+		free(r);
+		return;
+	}
+	spare->next = rs->spare;
+	rs->spare = spare;
+	rs->n_spare++;
 }
 
 void request_clear(struct client *c)
 {
 	struct buf_pool *pool = &thread_of(c)->pool;
+	struct request *r = c->req;
 
-	pool_leave(&c->waiter);
+	if (!r)
+		return;
+	pool_leave(&r->waiter);
 	cache_clear(c);
 	hedge_end(c);
-	if (c->upstream)
-		upstream_close(c->upstream);
-	encoder_put(&thread_of(c)->encoders, c->down.encoder);
-	buf_release(pool, &c->head);
-	buf_release(pool, &c->note);
-	buf_release(pool, &c->late);
-	relay_fini(&c->up, pool);
-	relay_fini(&c->down, pool);
-	memset((char *)c + offsetof(struct client, method), 0,
-	       sizeof(*c) - offsetof(struct client, method));
-	c->scanned = 0;
-	c->route = &c->service->routes.fallback;
+	if (r->upstream)
+		upstream_close(r->upstream);
+	encoder_put(&thread_of(c)->encoders, r->down.encoder);
+	buf_release(pool, &r->head);
+	buf_release(pool, &r->note);
+	buf_release(pool, &r->late);
+	relay_fini(&r->up, pool);
+	relay_fini(&r->down, pool);
+	c->req = NULL;
+	give_back(c->owner, r);
 }
 
 static void client_free(struct client *c)
 {
 	struct requests *rs = c->owner;
-	bool reset = c->reset;
+	bool reset = c->req && c->req->reset;
 
 	request_clear(c);
 	wheel_stop(&c->timer);
@@ -110,11 +150,11 @@ static void client_free(struct client *c)
 
 enum go request_abort(struct client *c, enum access_reason reason)
 {
-	if (c->cached.fetch)
+	if (c->req->cached.fetch)
 		return fetch_failed(c, 502, reason);
-	c->reason = reason;
+	c->req->reason = reason;
 	/* A close-delimited body that stops would look whole to a client that gets a FIN. */
-	c->reset = c->answering && c->until_end;
+	c->req->reset = c->req->answering && c->req->until_end;
 	request_log(c);
 	return END;
 }
@@ -133,7 +173,7 @@ static enum go (*const steps[STEP_COUNT])(struct client *) = {
 
 void request_turn(struct client *c)
 {
-	if (c->cached.fetch)
+	if (c->req && c->req->cached.fetch)
 		fetch_turn(c);
 	else
 		event_active(&c->link.event, EV_TIMEOUT, 0);
@@ -161,23 +201,24 @@ void request_drive(struct client *c)
 
 static struct pace_rule pace_rule(const struct client *c)
 {
-	return (struct pace_rule){c->service->min_rate, c->route->body_ms};
+	return (struct pace_rule){c->service->min_rate, c->req->route->body_ms};
 }
 
 /* Nobody but the client can make its request go on. */
 static bool client_owes(const struct client *c)
 {
-	return !relay_read_all(&c->up) && (!c->upstream || c->upstream->link.writable);
+	return !relay_read_all(&c->req->up) &&
+	       (!c->req->upstream || c->req->upstream->link.writable);
 }
 
 enum go request_watch(struct client *c, uint32_t ms)
 {
 	struct thread *t = thread_of(c);
-	uint64_t moved = c->link.sent + c->up.body.received + c->down.body.received +
-			 (c->upstream ? c->upstream->link.sent : 0);
+	uint64_t moved = c->link.sent + c->req->up.body.received + c->req->down.body.received +
+			 (c->req->upstream ? c->req->upstream->link.sent : 0);
 
-	if (moved != c->progress) {
-		c->progress = moved;
+	if (moved != c->req->progress) {
+		c->req->progress = moved;
 		wheel_set(&t->wheel, &c->timer, t->now_ms + ms);
 	}
 	return WAIT;
@@ -187,7 +228,8 @@ enum go request_wait(struct client *c, uint32_t ms)
 {
 	const struct pace_rule rule = pace_rule(c);
 
-	if (!pace_given(&c->pace, &rule, thread_of(c)->now_ms, client_owes(c), c->up.body.received))
+	if (!pace_given(&c->req->pace, &rule, thread_of(c)->now_ms, client_owes(c),
+			c->req->up.body.received))
 		return answer_fail(c, 408, ACCESS_client_timeout);
 	return request_watch(c, ms);
 }
@@ -197,9 +239,9 @@ bool request_taken(struct client *c)
 	const struct pace_rule rule = pace_rule(c);
 	struct thread *t = thread_of(c);
 
-	if (!pace_taken(&c->pace, &rule, link_acked(&c->link)))
+	if (!pace_taken(&c->req->pace, &rule, link_acked(&c->link)))
 		return false;
-	wheel_set(&t->wheel, &c->timer, t->now_ms + c->route->body_ms);
+	wheel_set(&t->wheel, &c->timer, t->now_ms + c->req->route->body_ms);
 	return true;
 }
 
@@ -212,7 +254,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	link_ready(&c->link, what);
 	/* A client may have said its last word and still wait for the answer; one that has
 	 * reset the connection does not, and nobody reads here who would be told. */
-	if ((what & (EV_READ | EV_CLOSED)) && c->step != STEP_PROXIED && relay_read_all(&c->up)) {
+	if ((what & (EV_READ | EV_CLOSED)) && c->req && relay_read_all(&c->req->up)) {
 		link_probe(&c->link);
 		if (c->link.failed) {
 			go_on(c, request_abort(c, ACCESS_client_gone));
@@ -228,10 +270,10 @@ static enum go timeout(struct client *c)
 	case STEP_HANDSHAKE:
 		return handshake_timeout(c);
 	case STEP_HEAD:
-		if (c->began_ms == 0)
+		if (!c->req)
 			return END;
 		head_note(c, NULL);
-		c->reason = ACCESS_client_timeout;
+		c->req->reason = ACCESS_client_timeout;
 		return answer_own(c, 408, false, SPAN(""));
 	case STEP_FLUSH:
 		return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
@@ -277,11 +319,10 @@ void requests_fini(struct requests *rs)
 	while ((c = TAILQ_FIRST(&rs->idle)))
 		client_free(c);
 	while ((c = TAILQ_FIRST(&rs->busy)))
-		go_on(c,
-		      c->step == STEP_LINGER || c->step == STEP_HANDSHAKE || c->step == STEP_PROXIED
-			      ? END
-			      : request_abort(c, ACCESS_stopped));
+		go_on(c, c->req ? request_abort(c, ACCESS_stopped) : END);
 	upstreams_fini(&rs->upstreams);
+	for (struct request_spare *spare; (spare = rs->spare); free(spare))
+		rs->spare = spare->next;
 }
 
 enum go request_open(struct client *c)
@@ -307,7 +348,6 @@ void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 	c->step = STEP_HEAD;
 	c->number = ++rs->accepted;
 	c->service = service;
-	c->route = &service->routes.fallback;
 	c->peer = *peer;
 	addr_format(&peer->addr, c->peer_text);
 	c->timer.fire = on_timer;
@@ -328,9 +368,13 @@ struct client *request_detached(struct requests *rs, const struct client *like)
 	c->link.fd = -1;
 	c->owner = rs;
 	c->service = like->service;
-	c->route = like->route;
-	c->pool = like->pool;
-	c->key = like->key;
+	if (!request_start(c)) {
+		free(c);
+		return NULL;
+	}
+	c->req->route = like->req->route;
+	c->req->pool = like->req->pool;
+	c->req->key = like->req->key;
 	c->peer = like->peer;
 	memcpy(c->peer_text, like->peer_text, sizeof(c->peer_text));
 	c->timer.fire = on_timer;

@@ -30,6 +30,7 @@
 #define REQUEST_INTERIM  16 /* 1xx answers to one request; more are the backend's mistake */
 #define REQUEST_UPGRADE  SPAN("websocket") /* the one protocol that is switched to */
 #define REQUEST_SPARE_MS 200               /* a new connection's first request may be on its way */
+#define REQUEST_SPARE    256               /* requests that a thread keeps the memory of */
 #define LINGER_MS        2000              /* for a client to stop sending, once it was told why */
 #define REQUEST_ID       64 /* bytes of a number that a trusted client gave its request */
 
@@ -58,66 +59,74 @@ enum go {
 	END,  /* the connection is over */
 };
 
+/* What a connection has while a request is on it: taken from the thread with its first byte, given
+ * back with its end. */
+struct request {
+	struct client *client;
+	const struct conf_route *route; /* that has it; until it is chosen what takes the others */
+	const struct conf_pool *pool;
+	struct upstream *upstream;
+	struct backend *backend; /* the last one asked */
+	size_t scanned;          /* of the head being read, the client's or the backend's */
+	struct buf head;         /* as it goes to a backend, while there is no connection */
+	enum http1_method method;
+	uint8_t minor;
+	bool close;     /* the connection ends with this request */
+	bool replay;    /* may be sent again: idempotent, without a body */
+	bool up_done;   /* the whole request was sent */
+	bool down_done; /* of a tunnel: the backend's end was handed on */
+	bool upgrade;   /* asks for a tunnel */
+	bool trailers;  /* the client reads trailer fields */
+	bool answering; /* a final response was begun */
+	bool until_end; /* its end is the connection's end */
+	bool reset;     /* end by RST: what was sent must not look whole */
+	bool fresh;     /* no pooled connection: one has failed already */
+	bool keep_upstream;
+	bool again;   /* was sent already, and failed */
+	bool paid;    /* for the next try beyond the first */
+	bool expects; /* waits for 100 (Continue) in front of its body */
+	uint8_t retries, n_tried, n_interim;
+	enum conf_encoding encoding; /* that the client would like its answer to have */
+	uint64_t progress;           /* bytes moved, when the timer was set */
+	uint64_t answer_at;          /* link.sent in front of the final response */
+	uint64_t key;                /* for balance = hash */
+	struct relay up, down;
+	struct pace pace;
+
+	/* for the access log */
+	unsigned status;
+	enum access_reason reason;
+	uint64_t began_ms, connect_ms, connected_ms, first_ms; /* thread time; 0 = did not happen */
+	uint64_t sent_before;                                  /* link.sent when it began */
+	struct buf note;                                       /* its own words */
+
+	struct backend *tried[REQUEST_TRIES];
+	struct waiter waiter; /* in the pool's queue */
+	struct hedge hedge;
+	struct upstream *rival;  /* is asked too, see hedge.c */
+	struct buf late;         /* values of the response's fields, see change.c */
+	char id[REQUEST_ID + 1]; /* see request_id; empty: nobody has asked */
+	struct cached cached;
+};
+
 struct client {
 	struct link link;
 	struct timer timer;
 	TAILQ_ENTRY(client) entry; /* of requests.busy or .idle */
 	struct requests *owner;
 	const struct conf_service *service;
+	struct request *req; /* NULL: none has begun */
+	enum request_step step;
+	bool idle;           /* in requests.idle: kept open, without a byte of a next request */
+	unsigned n_requests; /* begun on this connection */
 	struct endpoint peer;
 	struct endpoint local; /* as a PROXY header has it; else zero */
 	char peer_text[ADDR_TEXT];
-	enum request_step step;
-	bool idle;           /* in requests.idle: kept open, without a byte of a next request */
-	uint64_t idle_ms;    /* thread time since when */
-	unsigned n_requests; /* begun on this connection */
-	uint64_t number;     /* of the connection in its thread, for the access log */
-	size_t scanned;      /* of the head being read, the client's or the backend's */
-
-	/* The request. Zero in between. */
-	struct buf head; /* as it goes to a backend, while there is no connection */
-	struct buf late; /* values of the response's fields, see change.c */
-	struct buf note; /* its own words, for the access log */
-	enum http1_method method;
-	uint8_t minor;
-	char id[REQUEST_ID + 1]; /* see request_id; empty: nobody has asked */
-	bool close;              /* the connection ends with this request */
-	bool replay;             /* may be sent again: idempotent, without a body */
-	bool up_done;            /* the whole request was sent */
-	bool down_done;          /* of a tunnel: the backend's end was handed on */
-	bool upgrade;            /* asks for a tunnel */
-	bool trailers;           /* the client reads trailer fields */
-	bool answering;          /* a final response was begun */
-	bool until_end;          /* its end is the connection's end */
-	bool reset;              /* end by RST: what was sent must not look whole */
-	bool fresh;              /* no pooled connection: one has failed already */
-	bool keep_upstream;
-	enum conf_encoding encoding; /* that the client would like its answer to have */
-	uint8_t retries, n_tried, n_interim;
-	const struct conf_route *route; /* that has it; in between what takes the others */
-	const struct conf_pool *pool;
-	struct waiter waiter; /* in the pool's queue */
-	struct hedge hedge;
-	struct upstream *rival; /* is asked too, see hedge.c */
-	bool again;             /* was sent already, and failed */
-	bool paid;              /* for the next try beyond the first */
-	uint64_t key;           /* for balance = hash */
-	struct backend *tried[REQUEST_TRIES];
-	struct upstream *upstream;
-	struct relay up, down;
-	struct cached cached;
-	uint64_t progress; /* bytes moved, when the timer was set */
-	struct pace pace;
-	bool expects;       /* waits for 100 (Continue) in front of its body */
-	uint64_t answer_at; /* link.sent in front of the final response */
-
-	/* for the access log */
-	unsigned status;
-	enum access_reason reason;
-	struct backend *backend;                               /* the last one asked */
-	uint64_t began_ms, connect_ms, connected_ms, first_ms; /* thread time; 0 = did not happen */
-	uint64_t sent_before;                                  /* link.sent when it began */
+	uint64_t idle_ms; /* thread time since when */
+	uint64_t number;  /* of the connection in its thread, for the access log */
 };
+
+struct request_spare;
 
 struct requests {
 	struct thread *thread;
@@ -125,6 +134,8 @@ struct requests {
 	TAILQ_HEAD(, client) busy, idle; /* idle: the one that waits longest first */
 	unsigned n;                      /* in both */
 	uint64_t accepted;               /* connections so far */
+	struct request_spare *spare;     /* memory of those that ended, the last one on top */
+	unsigned n_spare;                /* at most REQUEST_SPARE */
 };
 
 /* 0 or -ENOMEM; requests_fini either way. */
@@ -163,7 +174,9 @@ enum go request_watch(struct client *c, uint32_t ms);
 bool request_taken(struct client *c);
 /* One line in the access log. */
 void request_log(struct client *c);
-/* Everything of the request is given back; the connection stays as it is. */
+/* A request begins; false when memory is exhausted. */
+bool request_start(struct client *c);
+/* Everything of the request is given back; the connection stays as it is. Fine if there is none. */
 void request_clear(struct client *c);
 /* Goes on in another turn of the loop. */
 void request_turn(struct client *c);

@@ -34,8 +34,8 @@ void request_id_take(struct client *c, const struct http1_head *h)
 
 		if (!span_equal_nocase(f->name, SPAN("x-request-id")) || !id_ok(f->value))
 			continue;
-		memcpy(c->id, f->value.p, f->value.len);
-		c->id[f->value.len] = '\0';
+		memcpy(c->req->id, f->value.p, f->value.len);
+		c->req->id[f->value.len] = '\0';
 		return;
 	}
 }
@@ -55,14 +55,14 @@ struct span request_id(struct client *c)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	if (!c->id[0]) {
+	if (!c->req->id[0]) {
 		for (unsigned i = 0; i < 16; i++) {
 			uint8_t byte = random_byte(thread_of(c));
 
-			c->id[2 * i] = digits[byte >> 4];
-			c->id[2 * i + 1] = digits[byte & 15];
+			c->req->id[2 * i] = digits[byte >> 4];
+			c->req->id[2 * i + 1] = digits[byte & 15];
 		}
-		c->id[32] = '\0';
+		c->req->id[32] = '\0';
 	}
-	return (struct span){c->id, strlen(c->id)};
+	return (struct span){c->req->id, strlen(c->req->id)};
 }

@@ -31,7 +31,7 @@ bool request_local(const struct client *c, struct endpoint *local)
 
 void rules_facts(struct client *c, const struct route_choice *choice, struct expand_facts *f)
 {
-	const struct conf_route *route = c->route;
+	const struct conf_route *route = c->req->route;
 
 	*f = (struct expand_facts){
 		.head = &thread_of(c)->head,
@@ -59,12 +59,12 @@ static bool words_of(struct client *c, const struct expand_facts *f, enum expand
 {
 	struct thread *t = thread_of(c);
 	struct buf *words = &t->words;
-	size_t n = expand(words->data, words->size, &c->route->text, f, as);
+	size_t n = expand(words->data, words->size, &c->req->route->text, f, as);
 
 	if (n > words->size) {
 		if (n > WORDS_MOST || !buf_reserve(&t->pool, words, (uint32_t)n))
 			return false;
-		expand(words->data, words->size, &c->route->text, f, as);
+		expand(words->data, words->size, &c->req->route->text, f, as);
 	}
 	*out = (struct span){words->data, n};
 	return true;
@@ -72,7 +72,7 @@ static bool words_of(struct client *c, const struct expand_facts *f, enum expand
 
 static enum go route_answer(struct client *c, const struct route_choice *choice)
 {
-	const struct conf_route *route = c->route;
+	const struct conf_route *route = c->req->route;
 	struct forward_answer answer = {.status = route->status};
 	struct expand_facts facts;
 	struct span words;
@@ -81,15 +81,15 @@ static enum go route_answer(struct client *c, const struct route_choice *choice)
 	if (!words_of(c, &facts, route->action == ROUTE_REDIRECT ? EXPAND_TARGET : EXPAND_FIELD,
 		      &words))
 		return answer_fail(c, 503, ACCESS_no_memory);
-	c->reason = ACCESS_answered;
+	c->req->reason = ACCESS_answered;
 	if (route->action == ROUTE_REDIRECT) {
 		answer.location = words;
 	} else {
 		answer.content_type = text_span(route->content_type);
 		answer.content = words;
 	}
-	relay_drop(&c->up, &c->link);
-	return answer_with(c, &answer, relay_read_all(&c->up));
+	relay_drop(&c->req->up, &c->link);
+	return answer_with(c, &answer, relay_read_all(&c->req->up));
 }
 
 bool rules_choose(struct client *c, struct route_choice *choice)
@@ -98,10 +98,10 @@ bool rules_choose(struct client *c, struct route_choice *choice)
 	struct thread *t = thread_of(c);
 	bool ok = route_choose(&c->service->routes, &t->head, &c->peer.addr, t->regex, choice);
 
-	c->route = choice->route;
-	c->pool = c->route->pool;
-	c->up.most = c->route->max_body;
-	if (c->route->response.names) {
+	c->req->route = choice->route;
+	c->req->pool = c->req->route->pool;
+	c->req->up.most = c->req->route->max_body;
+	if (c->req->route->response.names) {
 		struct expand_facts facts;
 
 		rules_facts(c, choice, &facts);
@@ -111,13 +111,13 @@ bool rules_choose(struct client *c, struct route_choice *choice)
 		log_limited(&rate, LOG_LEVEL_WARN,
 			    "an expression takes too long service=%s route=%s client=%s: requests "
 			    "that it does not come to an end with get 500",
-			    c->service->name, c->route->name, c->peer_text);
+			    c->service->name, c->req->route->name, c->peer_text);
 	return ok;
 }
 
 enum go rules_answer(struct client *c, const struct route_choice *choice)
 {
-	const struct conf_route *route = c->route;
+	const struct conf_route *route = c->req->route;
 
 	if (route->action == ROUTE_DENY)
 		return answer_fail(c, route->status, ACCESS_denied);

@@ -11,13 +11,13 @@ enum go tunnel_begin(struct client *c)
 {
 	struct thread *t = thread_of(c);
 
-	c->status = t->head.status;
-	c->answering = c->close = true;
-	c->up_done = c->replay = false;
-	c->reason = ACCESS_ok;
-	c->first_ms = t->now_ms;
-	relay_init(&c->up, HTTP1_BODY_CLOSE, 0, false);
-	relay_init(&c->down, HTTP1_BODY_CLOSE, 0, false);
+	c->req->status = t->head.status;
+	c->req->answering = c->req->close = true;
+	c->req->up_done = c->req->replay = false;
+	c->req->reason = ACCESS_ok;
+	c->req->first_ms = t->now_ms;
+	relay_init(&c->req->up, HTTP1_BODY_CLOSE, 0, false);
+	relay_init(&c->req->down, HTTP1_BODY_CLOSE, 0, false);
 	c->step = STEP_TUNNEL;
 	return GO;
 }
@@ -46,13 +46,13 @@ static bool broken(enum relay_result r)
 
 enum go tunnel_step(struct client *c)
 {
-	struct link *back = &c->upstream->link;
-	enum relay_result up = carry(c, &c->up, &c->link, back, &c->up_done);
-	enum relay_result down = carry(c, &c->down, back, &c->link, &c->down_done);
+	struct link *back = &c->req->upstream->link;
+	enum relay_result up = carry(c, &c->req->up, &c->link, back, &c->req->up_done);
+	enum relay_result down = carry(c, &c->req->down, back, &c->link, &c->req->down_done);
 
 	/* Each side learns by a reset that what it has is not all. */
-	c->until_end = broken(up) || broken(down);
-	if (c->until_end) {
+	c->req->until_end = broken(up) || broken(down);
+	if (c->req->until_end) {
 		link_break(back);
 		return request_abort(c, up == RELAY_SRC_GONE || down == RELAY_DST_GONE
 						? ACCESS_client_gone
