@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "base/httpdate.h"
 
+#include <time.h>
+
 #define WORDS 6 /* weekday, day, month, year, time, zone */
 
 static const char months[] = "janfebmaraprmayjunjulaugsepoctnovdec";
@@ -130,4 +132,15 @@ bool httpdate_parse(int64_t *out, struct span text, int64_t now)
 		return false;
 	*out = days_of(year, month, day) * 86400 + seconds;
 	return true;
+}
+
+struct span httpdate_format(int64_t seconds, char text[HTTPDATE_TEXT])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || tm.tm_year < 0 || tm.tm_year > 9999 - 1900)
+		return SPAN("");
+	/* The C locale is never left, so the names are those of the RFC. */
+	return (struct span){text, strftime(text, HTTPDATE_TEXT, "%a, %d %b %Y %H:%M:%S GMT", &tm)};
 }

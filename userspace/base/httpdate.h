@@ -15,4 +15,8 @@
 /* now: for a year of two digits, which is never more than 50 years ahead. */
 bool httpdate_parse(int64_t *out, struct span text, int64_t now);
 
+#define HTTPDATE_TEXT 40
+/* IMF-fixdate: "Sun, 06 Nov 1994 08:49:37 GMT". Empty for a year that has not four digits. */
+struct span httpdate_format(int64_t seconds, char text[HTTPDATE_TEXT]);
+
 #endif

@@ -20,6 +20,7 @@
 #include "base/arena.h"
 #include "conf/cache.h"
 #include "conf/compress.h"
+#include "conf/files.h"
 #include "conf/log_format.h"
 #include "conf/pool.h"
 #include "conf/route.h"
@@ -151,6 +152,8 @@ struct conf {
 
 	struct regex **regexes; /* of all routes */
 	unsigned n_regexes;
+	struct conf_file *roots; /* directories of all routes, each once */
+	unsigned n_roots;
 
 	/* conf_find's own */
 	struct conf_slot *slots;

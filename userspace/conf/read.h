@@ -170,6 +170,14 @@ void route_edits_read(struct reading *r, cfg_t *sec, unsigned line, struct conf_
 bool route_template_read(struct reading *r, const struct value *v, const char *name,
 			 struct template *to);
 
+/* ---- files.c -------------------------------------------------------------------------- */
+
+/* A route that answers with files. */
+void route_files_read(struct reading *r, const struct value *root, cfg_t *sec,
+		      struct conf_route *route);
+/* Complains about what goes with such a route alone. */
+void route_files_refuse(struct reading *r, cfg_t *sec);
+
 /* ---- access.c ------------------------------------------------------------------------- */
 
 void access_read(struct reading *r, cfg_t *daemon); /* NULL: there is no such section */

@@ -101,6 +101,13 @@ static void action_read(struct reading *r, cfg_t *sec, struct conf_route *route)
 		first = actions[i].name;
 		actions[i].read(r, v, route);
 	}
+	if (!value_of(sec, "root"))
+		route_files_refuse(r, sec);
+	else if (first)
+		complain(r, value_of(sec, "root")->line,
+			 "root: a route does one thing, and this one has %s; remove one", first);
+	else
+		route_files_read(r, value_of(sec, "root"), sec, route);
 }
 
 /* ---- what goes with some actions ------------------------------------------------------- */
@@ -167,15 +174,15 @@ static void overrides_read(struct reading *r, cfg_t *sec, const struct conf_serv
 	route->response_ms = pool.response_ms;
 }
 
-/* What a backend is asked for instead. */
+/* What a backend, or a directory, is asked for instead. */
 static void rewrite_read(struct reading *r, cfg_t *sec, struct conf_route *route)
 {
 	struct value *rewrite = value_of(sec, "rewrite"), *host = value_of(sec, "upstream_host");
 
-	if ((rewrite || host) && route->action != ROUTE_POOL) {
-		complain(r, (rewrite ? rewrite : host)->line,
+	if ((host || (rewrite && route->action != ROUTE_FILES)) && route->action != ROUTE_POOL) {
+		complain(r, (host ? host : rewrite)->line,
 			 "%s: no backend is asked here; remove it",
-			 rewrite ? "rewrite" : "upstream_host");
+			 host ? "upstream_host" : "rewrite");
 		return;
 	}
 	if (rewrite && rewrite->text[0] != '/')

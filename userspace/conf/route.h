@@ -31,6 +31,7 @@
 #define ROUTE_EDITS      64  /* of one message; one less */
 #define ROUTE_HOST       255 /* bytes of a host that is looked for */
 
+struct conf_files;
 struct conf_pool;
 
 enum route_action {
@@ -38,6 +39,7 @@ enum route_action {
 	ROUTE_REDIRECT, /* status, with text as Location */
 	ROUTE_RESPOND,  /* status, with text as content */
 	ROUTE_DENY,     /* status */
+	ROUTE_FILES,    /* a file of files */
 };
 
 /* Of a header field, or an argument of the query. */
@@ -88,7 +90,8 @@ struct conf_route {
 
 	enum route_action action;
 	unsigned status;
-	const struct conf_pool *pool; /* ROUTE_POOL; NULL: the service has none */
+	const struct conf_pool *pool;   /* ROUTE_POOL; NULL: the service has none */
+	const struct conf_files *files; /* ROUTE_FILES */
 	struct template text;
 	const char *content_type;
 

@@ -171,6 +171,7 @@ static int checker_main(const struct checkers_process *p, int control)
 	title_set(p->exec ? "sluiced: programs that check" : "sluiced: checks");
 	jail.files = c->most + SPARE_FILES;
 	jail.any_call = p->exec;
+	jail.n_roots = 0;
 	rc = checker_prepare(&start, &e);
 	rc = rc ? rc : jail_enter(&jail, &keep, 1, c->trap, &e);
 	if (rc) {

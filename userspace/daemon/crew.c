@@ -67,7 +67,7 @@ static rlim_t files_wanted(const struct conf *c, unsigned threads)
 		pooled += (uint64_t)c->pools[i].n_backends * c->pools[i].upstream_idle_max;
 	if (pooled > c->max_connections)
 		pooled = c->max_connections;
-	return threads * (2ULL * c->max_connections + pooled + sockets + 16) + 64;
+	return threads * (2ULL * c->max_connections + pooled + sockets + 16) + 64 + CONF_MAX_ROOTS;
 }
 
 static bool has_l7(const struct conf *c)
@@ -109,6 +109,9 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 		rc = nothing_to_do(conf, e);
 	rc = rc ? rc : jail_prepare(&crew->jail, conf->user, files_wanted(conf, threads), e);
 	crew->jail.unix_sockets = conf->has_unix;
+	rc = rc ? rc : roots_open(&crew->roots, conf, e);
+	crew->jail.roots = crew->roots.fds;
+	crew->jail.n_roots = crew->roots.n;
 	rc = rc ? rc : certs_read(&crew->certs, conf, old ? &old->certs : NULL, e);
 	if (rc == 0) {
 		crew->access_log =
@@ -149,6 +152,7 @@ void crew_free(struct crew *crew)
 	control_close(crew);
 	listeners_close(&crew->listeners);
 	certs_fini(&crew->certs);
+	roots_close(&crew->roots);
 	if (crew->access_log >= 0)
 		close(crew->access_log);
 	health_free(crew->health);
@@ -172,9 +176,11 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 		.access_log = crew->access_log,
 		.health = &page,
 		.keyring = crew->certs.keyring.fd,
+		.roots = crew->roots.fds,
 		.tickets = crew->tickets->fd,
 	};
-	int *keep = calloc(l->n + 4, sizeof(*keep)), rc;
+	size_t n_keep = l->n + 4;
+	int *keep = calloc(n_keep + crew->roots.n, sizeof(*keep)), rc;
 	struct err e;
 
 	title_set("sluiced: worker");
@@ -193,7 +199,9 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 	keep[l->n + 1] = crew->access_log;
 	keep[l->n + 2] = start.keyring;
 	keep[l->n + 3] = start.tickets;
-	rc = jail_enter(&crew->jail, keep, l->n + 4, trap, &e);
+	for (unsigned i = 0; i < crew->roots.n; i++)
+		keep[n_keep++] = crew->roots.fds[i];
+	rc = jail_enter(&crew->jail, keep, n_keep, trap, &e);
 	free(keep);
 	if (rc) {
 		log_err("%s", e.text);

@@ -14,6 +14,7 @@
 #include "daemon/health.h"
 #include "daemon/jail.h"
 #include "daemon/listeners.h"
+#include "daemon/roots.h"
 
 struct event_base;
 struct event;
@@ -28,6 +29,7 @@ struct crew {
 	struct health *health; /* of its backends; NULL: none is checked */
 	bool works;            /* false: it has no l7 service, and so no worker */
 	struct certs certs;
+	struct roots roots;
 	const struct tickets *tickets; /* the keeper's */
 
 	pid_t pid;   /* of the worker; 0 = none runs */

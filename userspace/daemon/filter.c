@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Owns: which system calls a worker makes: those of libevent, threads, memory, time and
- * sockets. It opens no file, starts no process, and reaches nothing but TCP and UDP.
- * Cost: calls without conditions on their arguments are answered from a bitmap by the
- * kernel (Linux 5.11), before that by a binary search; those of the data path have none.
+ * sockets. It opens no file but those of routes with a root, starts no process, and reaches nothing
+ * but TCP and UDP. Cost: calls without conditions on their arguments are answered from a bitmap by
+ * the kernel (Linux 5.11), before that by a binary search; those of the data path have none.
  */
 #include "daemon/filter.h"
 
@@ -19,6 +19,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "daemon/jail.h"
 
 /* Whatever the arguments. */
 static const int allowed[] = {
@@ -122,7 +124,23 @@ static void name_and_end(int sig, siginfo_t *info, void *context)
 	_exit(128 + sig);
 }
 
-int filter_load(bool trap, bool unix_sockets, struct err *e)
+/* Files below a directory. What is in the structure that openat2 points to no filter can see;
+ * Landlock holds it to the directories. */
+static int roots_add(scmp_filter_ctx ctx, const struct jail *j)
+{
+	int rc = 0;
+
+	if (j->n_roots)
+		rc = known(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendfile), 0));
+	if (j->n_roots)
+		rc = rc ? rc : known(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(pread64), 0));
+	for (size_t i = 0; rc == 0 && i < j->n_roots; i++)
+		rc = rule_add(ctx,
+			      &(struct rule){SCMP_SYS(openat2), 0, INT, (uint64_t)j->roots[i]});
+	return rc;
+}
+
+int filter_load(bool trap, const struct jail *j, struct err *e)
 {
 	const struct sigaction action = {.sa_sigaction = name_and_end, .sa_flags = SA_SIGINFO};
 	scmp_filter_ctx ctx = seccomp_init(trap ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS);
@@ -138,8 +156,9 @@ int filter_load(bool trap, bool unix_sockets, struct err *e)
 	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_SSB, 1);
 	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	rc = rules_add(ctx);
-	if (rc == 0 && unix_sockets)
+	if (rc == 0 && j->unix_sockets)
 		rc = rule_add(ctx, &files);
+	rc = rc ? rc : roots_add(ctx, j);
 	rc = rc ? rc : seccomp_load(ctx);
 	seccomp_release(ctx);
 	if (rc)

@@ -7,10 +7,12 @@
 
 #include "base/err.h"
 
+struct jail;
+
 /*
  * For this process and all its later threads, for good. A call that is not on the list ends
  * the process by SIGSYS; with trap, a line on stderr names it first. 0 or -errno.
  */
-int filter_load(bool trap, bool unix_sockets, struct err *e);
+int filter_load(bool trap, const struct jail *j, struct err *e);
 
 #endif

@@ -4,7 +4,8 @@
  * worker before it has seen a byte from the network.
  *
  * Descriptors go first, then the account (which needs the capabilities), then the
- * capabilities, then the filter of system calls, which would forbid all the others.
+ * capabilities, then all files but those of routes (Landlock), then the filter of system calls,
+ * which would forbid all the others.
  */
 #include "daemon/jail.h"
 
@@ -23,6 +24,7 @@
 
 #include "base/log.h"
 #include "daemon/filter.h"
+#include "daemon/landlock.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -217,7 +219,10 @@ int jail_enter(const struct jail *j, int *keep, size_t n, bool trap, struct err 
 		log_info("built with sanitizers: the worker's system calls are not filtered");
 		return 0;
 	}
-	return j->any_call ? 0 : filter_load(trap, j->unix_sockets, e);
+	if (j->any_call)
+		return 0;
+	rc = landlock_enter(j->roots, j->n_roots, e);
+	return rc ? rc : filter_load(trap, j, e);
 }
 
 pid_t jail_fork(void)

@@ -21,7 +21,9 @@ struct jail {
 	bool change;       /* false: the keeper is not root, so the worker keeps its account */
 	bool unix_sockets; /* backends are some */
 	bool any_call;     /* its system calls are not filtered: it runs programs */
-	rlim_t files;      /* descriptors that the worker may need; 0 = only looking */
+	const int *roots;  /* directories whose files it may open, borrowed */
+	size_t n_roots;
+	rlim_t files; /* descriptors that the worker may need; 0 = only looking */
 };
 
 /* Looks the account up, where the account database can be read, and makes room for the

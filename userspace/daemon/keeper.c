@@ -478,6 +478,7 @@ int keeper_run(const struct keeper_options *o)
 int keeper_check(const char *path)
 {
 	struct conf *conf = conf_load(path, stderr);
+	struct roots roots = {0};
 	struct jail jail;
 	struct err e;
 	int rc;
@@ -487,8 +488,11 @@ int keeper_check(const char *path)
 	rc = jail_prepare(&jail, conf->user, 0, &e);
 	if (rc)
 		fprintf(stderr, "%s: %s\n", path, e.text);
+	else if ((rc = roots_open(&roots, conf, &e)) != 0)
+		fprintf(stderr, "%s\n", e.text);
 	else
 		printf("%s: ok\n", path);
+	roots_close(&roots);
 	conf_free(conf);
 	return rc ? 1 : 0;
 }

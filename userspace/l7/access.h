@@ -38,7 +38,9 @@
 	REASON(cached, "answered from the cache")                                                  \
 	REASON(answered, "a route answers it by itself")                                           \
 	REASON(denied, "a route refuses it")                                                       \
-	REASON(expression, "an expression of a route took too long")
+	REASON(expression, "an expression of a route took too long")                               \
+	REASON(no_file, "a route has no file for it, or must not give it away")                    \
+	REASON(file_cut, "the file became shorter, or unreadable, while it was sent")
 
 enum access_reason {
 #define REASON(name, text) ACCESS_##name,

@@ -100,6 +100,19 @@ enum go answer_fail(struct client *c, unsigned status, enum access_reason reason
 {
 	return fail(c, status, reason, SPAN(""));
 }
+
+bool answer_put(struct client *c, const char *text, size_t n)
+{
+	struct buf *out = &c->link.out;
+
+	if ((!out->data || buf_room(out) < n) &&
+	    !buf_reserve(&thread_of(c)->pool, out, buf_len(out) + (uint32_t)n + BUF_NOTE))
+		return false;
+	memcpy(out->data + out->end, text, n);
+	out->end += (uint32_t)n;
+	return true;
+}
+
 /* ---- FLUSH, LINGER -------------------------------------------------------------------- */
 
 enum go answer_linger_on(struct client *c)

@@ -32,17 +32,13 @@ enum cache_forward {
 	CACHE_FWD_PARTIAL,
 };
 
-/* An answer on its way to a client. */
+/* An answer on its way to a client; which part of it, client.part says. */
 struct serve {
 	struct object *object; /* a reference */
 	struct reader reader;
-	enum cache_answer_kind kind;
-	struct range one, *parts; /* parts: more than one, on the heap */
-	unsigned n, at;
 	uint64_t skip, left; /* of the reader's bytes: to be passed over; to be sent */
 	bool chunk, chunk_open;
 	size_t chunk_left;
-	char boundary[CACHE_BOUNDARY + 1];
 };
 
 /* What a client has to do with a cache. */

@@ -225,9 +225,11 @@ size_t cache_head_answer(char *out, size_t room, const struct cache_answer *a)
 	put_kind(&w, a);
 	for (unsigned i = 0; a->edits && i < a->edits->n; i++)
 		put_edit(&w, a, &a->edits->items[i]);
-	WRITER_PUT(&w, "Age: ");
-	writer_number(&w, a->age < 0 ? 0 : (uint64_t)a->age);
-	WRITER_PUT(&w, "\r\n");
+	if (!a->origin) {
+		WRITER_PUT(&w, "Age: ");
+		writer_number(&w, a->age < 0 ? 0 : (uint64_t)a->age);
+		WRITER_PUT(&w, "\r\n");
+	}
 	if (a->cache_status.len)
 		writer_field(&w, SPAN("Cache-Status"), a->cache_status);
 	if (a->body == HTTP1_BODY_CHUNKED) {

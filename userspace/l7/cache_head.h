@@ -46,6 +46,7 @@ struct cache_answer {
 	enum cache_answer_kind kind;
 	unsigned status; /* CACHE_WHOLE: of the stored response */
 	struct span kept;
+	bool origin; /* it is of here and was never kept: it has no Age */
 	int64_t age;
 	struct span cache_status;  /* the whole value; empty: no such field */
 	enum http1_body body;      /* how the content is framed */

@@ -7,8 +7,6 @@
 #include "l7/request.h"
 
 #include <assert.h>
-#include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
 static int64_t wall(void)
@@ -28,84 +26,24 @@ static struct validators validators_of(const struct object *o)
 				   .modified = o->modified};
 }
 
-static bool parts_keep(struct serve *s, const struct range *ranges, unsigned n)
-{
-	static const char digits[] = "0123456789abcdef";
-	unsigned char random[CACHE_BOUNDARY / 2];
-
-	s->n = n;
-	s->one = ranges[0];
-	if (n == 1)
-		return true;
-	s->parts = malloc(n * sizeof(*ranges));
-	if (!s->parts || getrandom(random, sizeof(random), 0) != sizeof(random))
-		return false;
-	memcpy(s->parts, ranges, n * sizeof(*ranges));
-	for (unsigned i = 0; i < CACHE_BOUNDARY; i++)
-		s->boundary[i] = digits[(i % 2 ? random[i / 2] : random[i / 2] >> 4) & 15];
-	return true;
-}
-
-/* The parts that are asked for. */
-static bool choose_parts(struct serve *s, const struct object *o, const struct http1_head *request)
-{
-	const struct http1_field *range = http1_find(request, HTTP1_F_RANGE);
-	const struct validators v = validators_of(o);
-	uint64_t size = o->whole ? o->whole : o->size;
-	struct range ranges[RANGE_MOST];
-	unsigned n;
-
-	if (!range || request->method != HTTP1_M_GET || size == CONTENT_UNKNOWN ||
-	    !validate_range_counts(request, &v))
-		return true;
-	switch (range_parse(range->value, size, ranges, &n)) {
-	case RANGE_NONE:
-		s->kind = CACHE_UNSATISFIED;
-		return true;
-	case RANGE_SOME:
-		s->kind = n == 1 ? CACHE_PART : CACHE_PARTS;
-		return parts_keep(s, ranges, n);
-	default:
-		return true;
-	}
-}
-
 static bool choose(struct client *c, const struct object *o, const struct http1_head *request)
 {
-	struct serve *s = &c->req->cached.serve;
 	const struct validators v = validators_of(o);
 
-	s->kind = CACHE_WHOLE;
 	if (o->status != 200 && o->status != 206)
 		return true;
-	if (validate_unmodified(request, &v, wall())) {
-		s->kind = CACHE_UNMODIFIED;
-		return true;
-	}
-	return choose_parts(s, o, request);
+	return selection_choose(&c->req->part, request, &v, o->whole ? o->whole : o->size, wall());
 }
 
 /* ---- its head ------------------------------------------------------------------------- */
 
-/* Bytes of all parts with what stands around them. */
-static uint64_t parts_length(const struct serve *s, const struct object *o)
-{
-	char text[BUF_NOTE];
-	uint64_t length = cache_head_parts_end(text, sizeof(text), s->boundary);
-
-	for (unsigned i = 0; i < s->n; i++)
-		length += cache_head_part(text, sizeof(text), object_head(o), s->boundary,
-					  s->parts[i], o->size, i == 0) +
-			  s->parts[i].last - s->parts[i].first + 1;
-	return length;
-}
-
 static void frame(struct client *c, const struct object *o, struct cache_answer *a)
 {
 	struct serve *s = &c->req->cached.serve;
+	const struct selection *p = &c->req->part;
 
 	a->body = HTTP1_BODY_LENGTH;
-	switch (s->kind) {
+	switch (p->kind) {
 	case CACHE_UNMODIFIED:
 		a->body = HTTP1_BODY_NONE;
 		return;
@@ -113,13 +51,13 @@ static void frame(struct client *c, const struct object *o, struct cache_answer 
 		a->whole = o->size;
 		return;
 	case CACHE_PART:
-		a->range = s->one;
+		a->range = p->one;
 		a->whole = o->whole ? o->whole : o->size;
-		a->length = s->one.last - s->one.first + 1;
+		a->length = p->one.last - p->one.first + 1;
 		return;
 	case CACHE_PARTS:
-		a->boundary = s->boundary;
-		a->length = parts_length(s, o);
+		a->boundary = p->boundary;
+		a->length = selection_length(p, object_head(o), o->size);
 		return;
 	default:
 		break;
@@ -141,7 +79,7 @@ static bool head_put(struct client *c, const struct object *o, struct span statu
 	struct buf *out = &c->link.out;
 	uint32_t need = o->head_len + BUF_NOTE;
 	struct cache_answer a = {
-		.kind = c->req->cached.serve.kind,
+		.kind = c->req->part.kind,
 		.status = o->status,
 		.kept = object_head(o),
 		.age = object_age(o, t->now_ms),
@@ -149,10 +87,7 @@ static bool head_put(struct client *c, const struct object *o, struct span statu
 	};
 	size_t n;
 
-	c->req->status = a.kind == CACHE_WHOLE         ? o->status
-			 : a.kind == CACHE_UNMODIFIED  ? 304
-			 : a.kind == CACHE_UNSATISFIED ? 416
-						       : 206;
+	c->req->status = selection_status(&c->req->part, o->status);
 	a.edits = change_response(c);
 	need += (uint32_t)edits_room(a.edits);
 	frame(c, o, &a);
@@ -176,7 +111,7 @@ static bool reader_set(struct client *c)
 {
 	struct serve *s = &c->req->cached.serve;
 	const struct object *o = s->object;
-	struct range r = s->parts ? s->parts[s->at] : s->one;
+	struct range r;
 
 	if (!o->content)
 		return true;
@@ -185,8 +120,9 @@ static bool reader_set(struct client *c)
 		return false;
 	s->skip = 0;
 	s->left = o->size;
-	if (s->kind == CACHE_WHOLE)
+	if (c->req->part.kind == CACHE_WHOLE)
 		return true;
+	r = selection_range(&c->req->part);
 	s->skip = r.first - (o->whole ? o->part.first : 0);
 	s->left = r.last - r.first + 1;
 	return true;
@@ -194,38 +130,17 @@ static bool reader_set(struct client *c)
 
 static bool has_content(const struct client *c)
 {
-	const struct serve *s = &c->req->cached.serve;
-
-	return c->req->method != HTTP1_M_HEAD && s->kind != CACHE_UNMODIFIED &&
-	       s->kind != CACHE_UNSATISFIED;
-}
-
-static bool put(struct client *c, const char *text, size_t n)
-{
-	struct thread *t = thread_of(c);
-	struct buf *out = &c->link.out;
-
-	if ((!out->data || buf_room(out) < n) &&
-	    !buf_reserve(&t->pool, out, buf_len(out) + (uint32_t)n + BUF_NOTE))
-		return false;
-	memcpy(out->data + out->end, text, n);
-	out->end += (uint32_t)n;
-	return true;
+	return c->req->method != HTTP1_M_HEAD && selection_has_content(&c->req->part);
 }
 
 /* In front of the part at which the answer is, or behind the last one. */
 static bool part_put(struct client *c)
 {
-	struct serve *s = &c->req->cached.serve;
-	char text[BUF_NOTE];
-	size_t n;
+	const struct object *o = c->req->cached.serve.object;
+	char text[SELECTION_PART];
+	size_t n = selection_part(&c->req->part, text, sizeof(text), object_head(o), o->size);
 
-	if (s->at == s->n)
-		n = cache_head_parts_end(text, sizeof(text), s->boundary);
-	else
-		n = cache_head_part(text, sizeof(text), object_head(s->object), s->boundary,
-				    s->parts[s->at], s->object->size, s->at == 0);
-	return n > 0 && put(c, text, n);
+	return n > 0 && answer_put(c, text, n);
 }
 
 static void sleeper_wake(struct sleeper *w)
@@ -262,7 +177,7 @@ bool cache_serve_begin(struct client *c, struct object *o, const struct http1_he
 		cache_serve_clear(c);
 		return false;
 	}
-	if (s->kind == CACHE_PARTS && has_content(c) && !part_put(c)) {
+	if (c->req->part.kind == CACHE_PARTS && has_content(c) && !part_put(c)) {
 		cache_serve_clear(c);
 		return false;
 	}
@@ -279,7 +194,7 @@ void cache_serve_clear(struct client *c)
 
 	reader_close(&s->reader, &c->req->cached.sleeper);
 	object_unref(s->object);
-	free(s->parts);
+	selection_fini(&c->req->part);
 	*s = (struct serve){0};
 }
 
@@ -304,7 +219,7 @@ static bool chunk_put(struct client *c, size_t n)
 		memcpy(text + len, "0\r\n\r\n", 5);
 		len += 5;
 	}
-	return put(c, text, len);
+	return answer_put(c, text, len);
 }
 
 static enum go finish(struct client *c)
@@ -320,15 +235,15 @@ static enum go finish(struct client *c)
 /* What comes when nothing of a range is left: GO, there is more; else the step is over. */
 static enum go next_part(struct client *c, bool *over)
 {
-	struct serve *s = &c->req->cached.serve;
+	struct selection *p = &c->req->part;
 
 	*over = true;
-	if (s->kind != CACHE_PARTS || !has_content(c))
+	if (p->kind != CACHE_PARTS || !has_content(c))
 		return finish(c);
-	s->at++;
+	p->at++;
 	if (!part_put(c))
 		return request_abort(c, ACCESS_no_memory);
-	if (s->at == s->n)
+	if (p->at == p->n)
 		return finish(c);
 	if (!reader_set(c))
 		return request_abort(c, ACCESS_no_memory);
@@ -350,7 +265,7 @@ static enum go starve(struct client *c, enum content_state state, bool *over)
 		return request_abort(c, ACCESS_backend_gone);
 	}
 	if (s->chunk_open && s->chunk_left == 0) {
-		if (!put(c, "\r\n", 2))
+		if (!answer_put(c, "\r\n", 2))
 			return request_abort(c, ACCESS_no_memory);
 		s->chunk_open = false;
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -145,6 +146,15 @@ bool link_flushed(const struct link *l)
 	return buf_len(&l->out) == 0 && (!l->tls || buf_len(&l->tls->pending) == 0);
 }
 
+static void send_failed(struct link *l)
+{
+	l->writable = false;
+	if (errno == EAGAIN)
+		return;
+	l->broken = l->readable = true;
+	l->error = errno;
+}
+
 size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
 {
 	uint32_t own = buf_len(&l->out);
@@ -161,11 +171,7 @@ size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
 		sent = sendmsg(l->fd, &msg, MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0) {
-		l->writable = false;
-		if (errno != EAGAIN) {
-			l->broken = l->readable = true;
-			l->error = errno;
-		}
+		send_failed(l);
 		return 0;
 	}
 	l->sent += (uint64_t)sent;
@@ -177,6 +183,77 @@ size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
 	else
 		buf_consume(&l->out, of_own);
 	return (size_t)sent - of_own;
+}
+
+/* ---- files ---------------------------------------------------------------------------- */
+
+#define FILE_COPY (4U * BUF_SIZE) /* bytes that one call copies where the kernel does not */
+
+/* What waits, with a word that more follows. */
+static bool out_send(struct link *l)
+{
+	uint32_t own = buf_len(&l->out);
+	ssize_t sent;
+
+	if (own == 0 || !l->writable)
+		return own == 0;
+	do {
+		sent = send(l->fd, buf_at(&l->out), own, MSG_NOSIGNAL | MSG_MORE);
+	} while (sent < 0 && errno == EINTR);
+	if (sent < 0) {
+		send_failed(l);
+		return false;
+	}
+	l->sent += (uint64_t)sent;
+	buf_consume(&l->out, (uint32_t)sent);
+	l->writable = (uint32_t)sent == own;
+	return l->writable;
+}
+
+/* Through a buffer, which is given back: what was not taken is read again. */
+static ssize_t file_copy(struct link *l, int fd, uint64_t at, size_t n, struct buf_pool *pool)
+{
+	struct buf b = {0};
+	ssize_t got;
+
+	if (!l->writable)
+		return 0;
+	if (!buf_reserve(pool, &b, n < FILE_COPY ? (uint32_t)n : FILE_COPY))
+		return -1;
+	do {
+		got = pread(fd, b.data, n < b.size ? n : b.size, (off_t)at);
+	} while (got < 0 && errno == EINTR);
+	if (got > 0)
+		got = (ssize_t)link_send(l, b.data, (size_t)got, false);
+	else
+		got = -1;
+	buf_release(pool, &b);
+	return got;
+}
+
+ssize_t link_send_file(struct link *l, int fd, uint64_t at, size_t n, struct buf_pool *pool)
+{
+	off_t from = (off_t)at;
+	ssize_t sent;
+
+	if (l->tls)
+		return file_copy(l, fd, at, n, pool);
+	if (!out_send(l) || !l->writable)
+		return 0;
+	do {
+		sent = sendfile(l->fd, fd, &from, n);
+	} while (sent < 0 && errno == EINTR);
+	if (sent > 0) {
+		l->sent += (uint64_t)sent;
+		return sent;
+	}
+	/* Some file systems know no such call. */
+	if (sent < 0 && (errno == EINVAL || errno == ENOSYS))
+		return file_copy(l, fd, at, n, pool);
+	if (sent == 0 || errno == EIO || errno == ENOMEM || errno == EOVERFLOW)
+		return -1;
+	send_failed(l);
+	return 0;
 }
 
 void link_local(const struct link *l, struct endpoint *local)

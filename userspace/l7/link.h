@@ -80,5 +80,8 @@ bool link_flushed(const struct link *l);
  * went; what went of out is consumed. keep: the bytes of out stay in place for another try
  * (out.start moves, but never starts over). */
 size_t link_send(struct link *l, const char *extra, size_t n, bool keep);
+/* Sends l->out and then up to n bytes of a file from `at` on. Returns how many bytes of the file
+ * went, 0 when the link takes none now, -1 when the file has none there any more. */
+ssize_t link_send_file(struct link *l, int fd, uint64_t at, size_t n, struct buf_pool *pool);
 
 #endif

@@ -119,6 +119,7 @@ void request_clear(struct client *c)
 		return;
 	pool_leave(&r->waiter);
 	cache_clear(c);
+	file_clear(c);
 	hedge_end(c);
 	if (r->upstream)
 		upstream_close(r->upstream);
@@ -168,7 +169,7 @@ static enum go (*const steps[STEP_COUNT])(struct client *) = {
 	[STEP_GATHER] = gather_step,     [STEP_TUNNEL] = tunnel_step,
 	[STEP_FLUSH] = answer_flush,     [STEP_LINGER] = answer_linger,
 	[STEP_CACHE] = cache_wait,       [STEP_SERVE] = cache_serve,
-	[STEP_FETCH] = fetch_body,
+	[STEP_FETCH] = fetch_body,       [STEP_FILE] = file_send,
 };
 
 void request_turn(struct client *c)
@@ -275,6 +276,7 @@ static enum go timeout(struct client *c)
 		head_note(c, NULL);
 		c->req->reason = ACCESS_client_timeout;
 		return answer_own(c, 408, false, SPAN(""));
+	case STEP_FILE:
 	case STEP_FLUSH:
 		return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
 	case STEP_PROXIED:

@@ -9,6 +9,7 @@
  *     |        |          |                     |
  *     +--------+----------+-- an own answer ----+
  *     +-> CACHE -> SERVE -----------------------+  (cache.h)
+ *     +-> FILE ---------------------------------+  (files.c)
  *
  * Between HEAD and CONNECT the body may be gathered; after EXCHANGE a TUNNEL may follow, until its
  * end. request.c has the table and drives, handshake.c begins TLS, head.c reads what the client
@@ -21,9 +22,11 @@
 #include "l7/cache.h"
 #include "l7/pace.h"
 #include "l7/expand.h"
+#include "l7/files.h"
 #include "l7/forward_head.h"
 #include "l7/relay.h"
 #include "l7/route.h"
+#include "l7/selection.h"
 #include "l7/upstream.h"
 
 #define REQUEST_TRIES    8  /* backends asked for one request; attempts are fewer */
@@ -46,6 +49,7 @@ enum request_step {
 	STEP_CACHE,     /* waiting for a fetch, one's own or another's */
 	STEP_SERVE,     /* sending what is in a cache */
 	STEP_FETCH,     /* without a client: the response goes into a cache */
+	STEP_FILE,      /* sending a file */
 	STEP_FLUSH,     /* the response is in client.out */
 	STEP_LINGER,    /* reading what nobody wants, so that the answer is not lost in a reset */
 	STEP_COUNT,
@@ -107,6 +111,8 @@ struct request {
 	struct buf late;         /* values of the response's fields, see change.c */
 	char id[REQUEST_ID + 1]; /* see request_id; empty: nobody has asked */
 	struct cached cached;
+	struct selection part; /* of what is kept, or of a file, the answer has */
+	struct file file;
 };
 
 struct client {
@@ -246,6 +252,11 @@ bool rules_choose(struct client *c, struct route_choice *choice);
 enum go rules_answer(struct client *c, const struct route_choice *choice);
 /* What its texts may speak of; valid as long as the head is. */
 void rules_facts(struct client *c, const struct route_choice *choice, struct expand_facts *f);
+/* files.c: answers for a route with files. */
+enum go file_answer(struct client *c, const struct route_choice *choice);
+enum go file_send(struct client *c);
+/* Everything is given back; fine if there is none. */
+void file_clear(struct client *c);
 /* change.c: what the route changes of messages. False: by the request it cannot be done. f is what
  * it may speak of. */
 bool change_request(struct client *c, const struct expand_facts *f, const struct edits **edits);
@@ -307,6 +318,8 @@ enum go answer_with(struct client *c, struct forward_answer *answer, bool keep);
 /* 100 (Continue), which the client waits for and nobody else says: a backend that knows no
  * expectations would wait for the body as well (RFC 9110 section 10.1.1). GO or END. */
 enum go answer_continue(struct client *c);
+/* Adds bytes behind what is to be sent; false when memory is exhausted. */
+bool answer_put(struct client *c, const char *text, size_t n);
 enum go answer_flush(struct client *c);
 enum go answer_linger(struct client *c);
 /* All is said: the client gets the time to take it. */

@@ -121,5 +121,7 @@ enum go rules_answer(struct client *c, const struct route_choice *choice)
 
 	if (route->action == ROUTE_DENY)
 		return answer_fail(c, route->status, ACCESS_denied);
+	if (route->action == ROUTE_FILES)
+		return file_answer(c, choice);
 	return route_answer(c, choice);
 }

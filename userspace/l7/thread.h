@@ -31,6 +31,7 @@ struct pool_shared;
 
 struct thread {
 	const struct conf *conf;          /* borrowed */
+	const int *roots;                 /* borrowed; directories, as in conf.roots */
 	const struct health_page *health; /* borrowed; NULL: no backend is checked */
 	struct pool_shared *shared;       /* borrowed; with the other threads */
 	unsigned index;                   /* among them */

@@ -54,6 +54,17 @@ static bool in_list(struct span list, struct span etag)
 	return false;
 }
 
+/* Strong comparison; "*" is whatever there is (RFC 9110 section 13.1.1). */
+static bool in_strong_list(struct span list, struct span etag)
+{
+	struct span tag;
+
+	while (tag_next(&list, &tag))
+		if (span_equal(tag, SPAN("*")) || validate_same_strong(tag, etag))
+			return true;
+	return false;
+}
+
 /* ---- conditions ----------------------------------------------------------------------- */
 
 bool validate_unmodified(const struct http1_head *request, const struct validators *v, int64_t now)
@@ -72,6 +83,25 @@ bool validate_unmodified(const struct http1_head *request, const struct validato
 	if (tags || !since)
 		return false;
 	return httpdate_parse(&then, since->value, now) && v->modified <= then;
+}
+
+bool validate_precondition(const struct http1_head *request, const struct validators *v,
+			   int64_t now)
+{
+	const struct http1_field *since = http1_find(request, HTTP1_F_IF_UNMODIFIED_SINCE);
+	bool tags = false;
+	int64_t then;
+
+	for (unsigned i = 0; i < request->n_fields; i++) {
+		if (request->fields[i].id != HTTP1_F_IF_MATCH)
+			continue;
+		tags = true;
+		if (in_strong_list(request->fields[i].value, v->etag))
+			return true;
+	}
+	if (tags)
+		return false;
+	return !since || !httpdate_parse(&then, since->value, now) || v->modified <= then;
 }
 
 bool validate_range_counts(const struct http1_head *request, const struct validators *v)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Whether what a client has is still what is there: conditions of requests (RFC 9110 section
- * 13), and the parts that it wants (section 14). Pure; answers of a cache are decided by them,
- * so If-Match and If-Unmodified-Since, which are the origin's alone, are not looked at.
+ * 13), and the parts that it wants (section 14). Pure. A cache leaves If-Match and
+ * If-Unmodified-Since to the origin; for files this is the origin.
  */
 #ifndef L7_VALIDATE_H
 #define L7_VALIDATE_H
@@ -18,6 +18,9 @@ struct validators {
 	int64_t modified;          /* Last-Modified; without one the date of the response */
 };
 
+/* If-Match; without one If-Unmodified-Since. False: a 412 answers. */
+bool validate_precondition(const struct http1_head *request, const struct validators *v,
+			   int64_t now);
 /* If-None-Match; without one If-Modified-Since. True: a 304 answers. */
 bool validate_unmodified(const struct http1_head *request, const struct validators *v, int64_t now);
 /* If-Range, or none: the Range of the request counts. */

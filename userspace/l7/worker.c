@@ -111,6 +111,7 @@ static int crewman_init(struct crewman *m, struct worker *w, unsigned index)
 	if (rc)
 		return rc;
 	m->thread.health = s->health;
+	m->thread.roots = s->roots;
 	m->thread.caches = &w->caches;
 	if (event_assign(&m->wake, m->thread.base, m->wake_fd, EV_READ | EV_PERSIST, on_wake, m) ||
 	    event_assign(&m->tick, m->thread.base, -1, EV_PERSIST, on_tick, m) ||

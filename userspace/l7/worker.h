@@ -25,10 +25,11 @@ struct worker_start {
 	unsigned threads;
 	const struct worker_listener *listeners;
 	size_t n_listeners;
-	int control;    /* socketpair to the keeper: struct worker_msg, SOCK_SEQPACKET */
-	int access_log; /* O_APPEND, or -1 */
-	int keyring;    /* of services that speak TLS, or -1 */
-	int tickets;    /* keys of session tickets, or -1 */
+	int control;      /* socketpair to the keeper: struct worker_msg, SOCK_SEQPACKET */
+	int access_log;   /* O_APPEND, or -1 */
+	int keyring;      /* of services that speak TLS, or -1 */
+	const int *roots; /* directories, as in conf.roots */
+	int tickets;      /* keys of session tickets, or -1 */
 	const struct health_page *health; /* which backends take requests; NULL = all */
 };
 
