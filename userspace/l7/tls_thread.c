@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/provider.h>
 #include <openssl/ssl.h>
 
 #include "base/log.h"
@@ -212,8 +211,8 @@ bool tls_host_fits(struct tls_thread *t, uint32_t service, struct span sni, stru
 
 static int parts_make(struct tls_thread *t)
 {
-	t->lib = OSSL_LIB_CTX_new();
-	if (!t->lib || !OSSL_PROVIDER_load(t->lib, "default"))
+	t->lib = OSSL_LIB_CTX_new(); /* has the default provider by itself */
+	if (!t->lib)
 		return -ENOMEM;
 	t->ticket_cipher = EVP_CIPHER_fetch(t->lib, "AES-256-CBC", NULL);
 	t->wire_method = wire_method_new();

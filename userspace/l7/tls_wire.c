@@ -15,7 +15,7 @@ static void wire_break(struct link *l, int error)
 {
 	l->broken = l->readable = true;
 	l->writable = l->tls->writable = false;
-	l->error = error;
+	l->error = l->error ? l->error : error; /* the first says why: after it, all is EPIPE */
 	l->tls->thread->wire_len = 0;
 	buf_release(&l->tls->thread->thread->pool, &l->tls->pending);
 }
