@@ -59,7 +59,7 @@ def test_a_unix_socket(stage, folder):
 def test_a_unix_socket_beside_another_backend(stage, folder):
     path = folder + '/gone.sock'
     proxy = stage.proxy(f'unix:{path}', f'unix:{path}2', stage.origin(answers(ok(b'tcp'))),
-                        service='balance = hash')
+                        service='balance = round_robin')
     assert {proxy.ask().body for _ in range(4)} == {b'tcp'}
     assert f'address={path}' in proxy.said()
 

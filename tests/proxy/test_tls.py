@@ -253,7 +253,7 @@ class FolderPair:
 
 @pytest.mark.parametrize('version', ['TLSv1_2', 'TLSv1_3'])
 def test_tickets_resume_in_any_thread_and_worker(make, authority, version):
-    proxy = make(threads=2, more='ticket_rotation = 1h')
+    proxy = make(threads=2, drain='1s', more='ticket_rotation = 1h')
     version = getattr(ssl.TLSVersion, version)
     context = authority.trust(minimum_version=version, maximum_version=version)
     client = proxy.connect(context=context)
