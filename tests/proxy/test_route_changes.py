@@ -21,6 +21,8 @@ SERVICE = '''
 		append_response = { "Vary: X-In", "X-None: $header_none" }
 	}
 	route "moved"   { path = "/moved"  redirect = "/there"  set_response = "X-Said: $status$header_x_in" }
+	route "words"   { path = "/words"  respond = "the words of $uri, and more of them"  set_response = { "X-A: $status", "X-B: <$uri> $header_x_in" } }
+	route "away"    { path = "/away"  redirect = "https://$host/from$uri"  set_response = "X-Said: $status and much more of it" }
 	route "denied"  { path = "/denied"  deny = 403  set_response = "Cache-Control: max-age=5" }
 	route "rewrite" { path = "~ ^/old/(.*)$"  rewrite = "/new/$1" }
 	route "query"   { path = "/query/*"  rewrite = "/q?path=$path&$query" }
@@ -144,3 +146,10 @@ def test_a_cache_keeps_routes_apart_and_their_fields(stage):
         assert asked(f'X-Who: {who}') == (b'b /x', [who], ['X-Lang, X-A'])
         assert asked('X-Lang: spoof')[0] == b'b /x'
     assert sum(conn.got.count(b'GET ') for conn in origin.conns) == 2
+
+
+def test_an_answer_and_its_fields_keep_apart(site):
+    answer = site.ask(get('/words', 'X-In: ' + 'x' * 3000))
+    assert answer.body == b'the words of /words, and more of them'
+    assert answer['X-A'] == '200' and answer['X-B'] == '</words> ' + 'x' * 3000
+    assert site.ask(get('/away'))['Location'] == 'https://test/from/away'

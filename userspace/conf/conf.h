@@ -95,6 +95,7 @@ struct conf_service {
 	uint32_t max_requests;        /* on a client's connection; 0 = no limit */
 	uint32_t min_rate;            /* bytes/s that a client gives and takes at least: 100 */
 	uint64_t max_body;            /* bytes of a request body: 1g; 0 = no limit */
+	bool trace;                   /* requests belong to traces (W3C Trace Context): no */
 	bool merge_slashes;           /* empty segments of a path are gone: yes */
 	struct cidr *id_from;         /* clients whose X-Request-ID is taken */
 	unsigned n_id_from;
@@ -152,6 +153,7 @@ struct conf {
 
 	struct regex **regexes; /* of all routes */
 	unsigned n_regexes;
+	uint64_t template_names; /* in texts of all routes, see TEMPLATE_BIT */
 	struct conf_file *roots; /* directories of all routes, each once */
 	unsigned n_roots;
 

@@ -128,6 +128,7 @@ static int part_read(struct log_format *f, struct arena *arena, const char **at,
 	*at = p + 1 + n;
 	if (part->field == LOG_TEXT)
 		return -EINVAL;
+	f->fields |= 1ULL << part->field;
 	return fields[part->field].capture ? capture_add(f, arena, part, (struct span){p + 1, n})
 					   : 0;
 }

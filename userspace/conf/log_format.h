@@ -40,7 +40,7 @@
 	FIELD(first_ms, FACT, "from the first byte to the head of the answer; -1: there was none") \
 	FIELD(total_ms, FACT, "from the first byte to the end")                                    \
 	FIELD(retries, FACT, "how often the request was sent again")                               \
-	FIELD(cache, FACT, "what the cache did")                                                   \
+	FIELD(cache, FACT, "what the cache did: hit, or why a backend was asked")                  \
 	FIELD(reason, FACT, "why the request ended as it did; sluice-access(5) lists the words")   \
 	FIELD(request_id, FACT, "the request's own number")                                        \
 	FIELD(trace_id, FACT, "of traceparent (W3C Trace Context)")                                \
@@ -49,6 +49,7 @@
 	FIELD(tls_cipher, FACT, "likewise")                                                        \
 	FIELD(tls_sni, FACT, "the name that the client asked for in its handshake")                \
 	FIELD(tls_client_subject, FACT, "whose certificate the client has shown")                  \
+	FIELD(tls_client_fingerprint, FACT, "SHA-256 of that certificate")                         \
 	FIELD(tls_client_verify, FACT, "SUCCESS, or NONE when it has shown none")                  \
 	FIELD(ja4, FACT, "fingerprint of the client's handshake")                                  \
 	FIELD(connection, FACT, "number of the connection in its thread")                          \
@@ -77,9 +78,15 @@ struct log_format {
 	bool json; /* values are escaped for JSON; else quotes and what is not visible as \xHH */
 	const struct log_part *parts;
 	unsigned n_parts;
+	uint64_t fields; /* bit 1 << enum log_field of each that is there */
 	struct log_capture captures[LOG_FORMAT_CAPTURES];
 	unsigned n_captures;
 };
+
+static inline bool log_format_has(const struct log_format *f, enum log_field field)
+{
+	return f->fields >> field & 1;
+}
 
 /* The formats that have a name: `sluice` (the default), `combined`, `json`; NULL for another. */
 const char *log_format_named(const char *name);

@@ -170,6 +170,7 @@ static void overrides_read(struct reading *r, cfg_t *sec, const struct conf_serv
 	route->max_body = own.max_body;
 	route->body_ms = own.body_ms;
 	route->websocket = own.websocket;
+	route->trace = own.trace;
 	route->connect_ms = pool.connect_ms;
 	route->response_ms = pool.response_ms;
 }
@@ -203,10 +204,11 @@ static void rewrite_read(struct reading *r, cfg_t *sec, struct conf_route *route
 		route_template_read(r, host, "upstream_host", &route->upstream_host);
 }
 
-static void names_gather(struct conf_route *route)
+static void names_gather(struct reading *r, struct conf_route *route)
 {
 	route->names = route->text.names | route->rewrite.names | route->upstream_host.names |
 		       route->request.names | route->response.names;
+	r->conf->template_names |= route->names;
 	route->changes = route->request.n || route->rewrite.n || route->upstream_host.n;
 }
 
@@ -229,7 +231,7 @@ static void route_read(struct reading *r, cfg_t *sec, const struct conf_service 
 	overrides_read(r, sec, s, route);
 	route_edits_read(r, sec, route->line, route);
 	rewrite_read(r, sec, route);
-	names_gather(route);
+	names_gather(r, route);
 	if ((route->text.names | route->rewrite.names | route->upstream_host.names) & TEMPLATE_LATE)
 		complain(r, route->line,
 			 "$status and $upstream are known only with the answer; remove them from "
@@ -271,6 +273,7 @@ static void fallback_make(const struct conf_service *s, struct conf_route *route
 		.max_body = s->max_body,
 		.body_ms = s->body_ms,
 		.websocket = s->websocket,
+		.trace = s->trace,
 	};
 	if (!s->pool)
 		return;
@@ -318,7 +321,7 @@ void routes_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	fallback_make(s, &routes->fallback);
 	if (s->kind == SLUICE_L7)
 		route_edits_read(r, sec, s->line, &routes->fallback);
-	names_gather(&routes->fallback);
+	names_gather(r, &routes->fallback);
 	if (routes->fallback.names & TEMPLATE_BIT(CAPTURE))
 		complain(r, s->line,
 			 "$1 to $9 are parts of a route's path; remove them from the service's own "

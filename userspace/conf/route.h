@@ -103,6 +103,7 @@ struct conf_route {
 	uint32_t body_ms;
 	uint64_t max_body;
 	bool websocket;
+	bool trace;
 	/* The pool's own, or others. */
 	uint32_t connect_ms, response_ms;
 

@@ -72,6 +72,7 @@ const struct setting settings[] = {
 	L7("max_requests", COUNT, max_requests, 0, 0, 1000000000),
 	L7("min_rate", BYTES, min_rate, 100, 0, 1U << 30),
 	L7("max_body", BYTES, max_body, 1ULL << 30, 0, 1ULL << 50),
+	L7("trace", YES, trace, 0, 0, 1),
 	L7("merge_slashes", YES, merge_slashes, 1, 0, 1),
 
 	RETRY("attempts", COUNT, attempts, 3, 0, 7),

@@ -28,11 +28,15 @@
 	NAME(path, "the path in its one spelling")                                                 \
 	NAME(query, "what stands behind the first '?'")                                            \
 	NAME(request_id, "the request's own number: 32 hexadecimal digits")                        \
+	NAME(trace_id, "of the trace that the request belongs to (W3C Trace Context)")             \
 	NAME(service, "the service")                                                               \
 	NAME(route, "the route")                                                                   \
 	NAME(tls_version, "of the client's connection; empty without TLS")                         \
 	NAME(tls_cipher, "likewise")                                                               \
 	NAME(tls_sni, "the name that the client asked for in its handshake")                       \
+	NAME(tls_client_subject, "whose certificate the client has shown")                         \
+	NAME(tls_client_fingerprint, "SHA-256 of that certificate, in hexadecimal digits")         \
+	NAME(tls_client_verify, "SUCCESS, or NONE when it has shown none")                         \
 	NAME(ja4, "fingerprint of the client's handshake")                                         \
 	NAME(status, "the status of the answer; only for fields of an answer")                     \
 	NAME(upstream, "the backend's name; only for fields of an answer")
@@ -63,6 +67,10 @@ struct template
 };
 
 #define TEMPLATE_BIT(name) (1ULL << TEMPLATE_##name)
+/* Of the client's certificate: work for each request. */
+#define TEMPLATE_CERTIFICATE                                                                       \
+	(TEMPLATE_BIT(tls_client_subject) | TEMPLATE_BIT(tls_client_fingerprint) |                 \
+	 TEMPLATE_BIT(tls_client_verify))
 /* Known only with the answer. */
 #define TEMPLATE_LATE (TEMPLATE_BIT(status) | TEMPLATE_BIT(upstream))
 

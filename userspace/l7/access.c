@@ -336,12 +336,13 @@ static void put_part(struct line *l, const struct access *a, const struct log_pa
 	case LOG_request_id: put_value(l, f->request_id); break;
 	case LOG_trace_id: put_value(l, f->trace_id); break;
 	case LOG_scheme: put_value(l, f->scheme); break;
-	case LOG_tls_version: put_value(l, f->tls_version); break;
-	case LOG_tls_cipher: put_value(l, f->tls_cipher); break;
-	case LOG_tls_sni: put_value(l, f->tls_sni); break;
-	case LOG_tls_client_subject: put_value(l, f->tls_client_subject); break;
-	case LOG_tls_client_verify: put_value(l, f->tls_client_verify); break;
-	case LOG_ja4: put_value(l, f->ja4); break;
+	case LOG_tls_version: put_value(l, f->tls.version); break;
+	case LOG_tls_cipher: put_value(l, f->tls.cipher); break;
+	case LOG_tls_sni: put_value(l, f->tls.sni); break;
+	case LOG_tls_client_subject: put_value(l, f->tls.client_subject); break;
+	case LOG_tls_client_fingerprint: put_value(l, f->tls.client_fingerprint); break;
+	case LOG_tls_client_verify: put_value(l, f->tls.client_verify); break;
+	case LOG_ja4: put_value(l, f->tls.ja4); break;
 	case LOG_connection: put_number(l, f->connection); break;
 	case LOG_connection_requests: put_number(l, f->connection_requests); break;
 	case LOG_request:

@@ -14,6 +14,7 @@
 #include "conf/log_format.h"
 #include "l7/buf.h"
 #include "l7/http1.h"
+#include "l7/tls_facts.h"
 
 #define ACCESS_BYTES  32768 /* of lines gathered; a full buffer is written at once */
 #define ACCESS_LINE   8192  /* the longest line; one that is longer is cut */
@@ -72,8 +73,8 @@ struct access_facts {
 	unsigned retries;
 	enum access_reason reason;
 	struct span cache, request_id, trace_id;
-	struct span scheme, tls_version, tls_cipher, tls_sni, ja4;
-	struct span tls_client_subject, tls_client_verify;
+	struct span scheme;
+	struct tls_facts tls;
 	uint64_t connection;
 	unsigned connection_requests;
 };

@@ -61,6 +61,17 @@ struct span cache_status_passed(const struct client *c, char text[CACHE_STATUS_B
 	return (struct span){text, (size_t)n};
 }
 
+struct span cache_word(const struct client *c)
+{
+	const struct cached *cd = &c->req->cached;
+
+	if (!cd->use)
+		return SPAN("");
+	if (cd->forward == CACHE_FWD_NONE)
+		return SPAN("hit");
+	return (struct span){forwards[cd->forward], strlen(forwards[cd->forward])};
+}
+
 /* ---- looking -------------------------------------------------------------------------- */
 
 static bool has_field(const struct http1_head *h, enum http1_field_id id)
@@ -122,8 +133,10 @@ static bool use_stored(struct client *c, struct object *o, const struct http1_he
 	if (use == FRESH_USE) {
 		bool done = serve(c, o, h, NULL);
 
-		if (done)
+		if (done) {
+			cd->forward = CACHE_FWD_NONE;
 			store_count(cd->use->store, STORE_HITS);
+		}
 		object_unref(o);
 		return done;
 	}

@@ -72,6 +72,8 @@ void cache_next(struct client *c);
 void cache_passed(struct client *c, const struct http1_head *answer);
 /* Cache-Status for such an answer, as a whole field line, into text; may be empty. */
 struct span cache_status_passed(const struct client *c, char text[CACHE_STATUS_BYTES]);
+/* "hit", or why the origin was asked; empty: no cache was. */
+struct span cache_word(const struct client *c);
 /* Everything is given back. */
 void cache_clear(struct client *c);
 

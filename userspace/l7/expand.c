@@ -157,14 +157,22 @@ static struct span text_of(const struct template_segment *s, const struct expand
 		return f->service;
 	case TEMPLATE_route:
 		return f->route;
+	case TEMPLATE_trace_id:
+		return f->trace_id;
 	case TEMPLATE_tls_version:
-		return f->tls_version;
+		return f->tls.version;
 	case TEMPLATE_tls_cipher:
-		return f->tls_cipher;
+		return f->tls.cipher;
 	case TEMPLATE_tls_sni:
-		return f->tls_sni;
+		return f->tls.sni;
+	case TEMPLATE_tls_client_subject:
+		return f->tls.client_subject;
+	case TEMPLATE_tls_client_fingerprint:
+		return f->tls.client_fingerprint;
+	case TEMPLATE_tls_client_verify:
+		return f->tls.client_verify;
 	case TEMPLATE_ja4:
-		return f->ja4;
+		return f->tls.ja4;
 	default:
 		return SPAN("");
 	}

@@ -9,13 +9,14 @@
 #include "conf/template.h"
 #include "base/addr.h"
 #include "l7/http1.h"
+#include "l7/tls_facts.h"
 
 /* What is not there is empty or zero. */
 struct expand_facts {
 	const struct http1_head *head; /* of the request */
 	const struct span *captures;   /* REGEX_CAPTURES of them, or NULL */
-	struct span client_ip, scheme, service, route, request_id;
-	struct span tls_version, tls_cipher, tls_sni, ja4;
+	struct span client_ip, scheme, service, route, request_id, trace_id;
+	struct tls_facts tls;
 	uint16_t client_port;
 	struct endpoint server;
 	unsigned status; /* of the answer */

@@ -166,6 +166,10 @@ static bool request_keeps(const struct http1_head *h, const struct http1_field *
 {
 	if (f->id == HTTP1_F_TRAILER)
 		return facts->trailers;
+	if (f->id == HTTP1_F_TRACEPARENT && facts->trace.len)
+		return false;
+	if (f->id == HTTP1_F_TRACESTATE && facts->trace.len && !facts->trace_goes_on)
+		return false;
 	return !f->hop && !request_rewrites(f->id) && !edits_take(facts->edits, f->name) &&
 	       (f->id != HTTP1_F_EXPECT || h->expect_continue);
 }
@@ -213,6 +217,8 @@ size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 			     facts->client);
 	put_own(&o, edits, SPAN("X-Forwarded-Proto"), facts->proto);
 	put_own(&o, edits, SPAN("X-Forwarded-Host"), authority);
+	if (facts->trace.len)
+		put_own(&o, edits, SPAN("traceparent"), facts->trace);
 	put_edits(&o, h, edits);
 	put_framing(&o, facts);
 	put_connection(&o, facts, h->te_trailers && h->minor > 0);

@@ -25,6 +25,8 @@ struct forward_facts {
 	struct span client;        /* request: the client's address, for X-Forwarded-For */
 	struct span proto;         /* request: "http" or "https" */
 	struct span authority;     /* request: Host if none came (HTTP/1.0) */
+	struct span trace;         /* request: traceparent, whatever came; may be empty */
+	bool trace_goes_on;        /* request: with the tracestate that came */
 	struct span host;          /* request: Host, whatever came; may be empty */
 	const struct edits *edits; /* or NULL */
 	struct span extra;         /* whole field lines to add */

@@ -82,6 +82,8 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 		.authority = h->authority.len ? h->authority : local_authority(c, text),
 		.host = host,
 		.edits = edits,
+		.trace = {c->req->trace, c->req->trace[0] ? TRACE_LEN : 0},
+		.trace_goes_on = c->req->trace_goes_on,
 	};
 	/* What is added is bounded, but for the authority, which may be there twice. */
 	uint32_t room = 2 * len + BUF_NOTE + (uint32_t)(h->path.len + host.len + edits_room(edits));

@@ -74,6 +74,8 @@
 	FIELD(SURROGATE_CONTROL, "surrogate-control")                                              \
 	FIELD(SURROGATE_KEY, "surrogate-key")                                                      \
 	FIELD(REFERER, "referer")                                                                  \
+	FIELD(TRACEPARENT, "traceparent")                                                          \
+	FIELD(TRACESTATE, "tracestate")                                                            \
 	FIELD(USER_AGENT, "user-agent")
 
 enum http1_field_id {

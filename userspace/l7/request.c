@@ -23,28 +23,23 @@ static long since(const struct client *c, uint64_t then)
 	return then ? (long)(then - c->req->began_ms) : -1;
 }
 
-static void tls_facts(const struct client *c, struct access_facts *facts, char *subject,
-		      size_t size)
+/* What the line asks for of what is not at hand. */
+static void log_facts(struct client *c, const struct log_format *format, struct access_facts *f)
 {
-	const struct tls *t = c->link.tls;
+	bool certificate = log_format_has(format, LOG_tls_client_subject) ||
+			   log_format_has(format, LOG_tls_client_fingerprint) ||
+			   log_format_has(format, LOG_tls_client_verify);
 
-	facts->scheme = c->service->tls ? SPAN("https") : SPAN("http");
-	if (!t)
-		return;
-	facts->tls_version = tls_version(t);
-	facts->tls_cipher = tls_cipher(t);
-	facts->tls_sni = tls_sni(t);
-	if (t->ja4)
-		facts->ja4 = (struct span){t->ja4, strlen(t->ja4)};
-	if (c->service->tls->verify == CONF_TLS_VERIFY_NONE)
-		return;
-	facts->tls_client_subject = tls_client_subject(t, subject, size);
-	facts->tls_client_verify = facts->tls_client_subject.len ? SPAN("SUCCESS") : SPAN("NONE");
+	f->scheme = c->service->tls ? SPAN("https") : SPAN("http");
+	tls_facts(c->link.tls, certificate, &f->tls);
+	if (log_format_has(format, LOG_request_id))
+		f->request_id = request_id(c);
+	f->trace_id = trace_id(c->req->trace);
+	f->cache = cache_word(c);
 }
 
 void request_log(struct client *c)
 {
-	char subject[256];
 	struct thread *t = thread_of(c);
 	struct access_facts facts = {
 		.client = &c->peer,
@@ -68,9 +63,10 @@ void request_log(struct client *c)
 		.reason = c->req->reason,
 	};
 
-	tls_facts(c, &facts, subject, sizeof(subject));
-	if (t->access.fd >= 0)
-		access_log(&t->access, &c->req->note, &facts);
+	if (t->access.fd < 0)
+		return;
+	log_facts(c, t->access.format, &facts);
+	access_log(&t->access, &c->req->note, &facts);
 }
 
 /* The memory of a request that has ended. */

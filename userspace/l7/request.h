@@ -27,6 +27,7 @@
 #include "l7/relay.h"
 #include "l7/route.h"
 #include "l7/selection.h"
+#include "l7/trace.h"
 #include "l7/upstream.h"
 
 #define REQUEST_TRIES    8  /* backends asked for one request; attempts are fewer */
@@ -109,6 +110,8 @@ struct request {
 	struct hedge hedge;
 	struct upstream *rival;  /* is asked too, see hedge.c */
 	struct buf late;         /* values of the response's fields, see change.c */
+	char trace[TRACE_LEN];   /* traceparent as a backend gets it; [0] 0: it belongs to none */
+	bool trace_goes_on;      /* it came with the request, and so its tracestate counts */
 	char id[REQUEST_ID + 1]; /* see request_id; empty: nobody has asked */
 	struct cached cached;
 	struct selection part; /* of what is kept, or of a file, the answer has */
@@ -241,8 +244,10 @@ void hedge_ready(struct client *c);
 bool hedge_promote(struct client *c);
 /* There is no second one any more; fine if there was none. */
 void hedge_end(struct client *c);
-/* request_id.c: the request's own number. */
+/* request_id.c: the request's own number, and the trace that it belongs to. */
 struct span request_id(struct client *c);
+/* The trace that the head names, or a new one. */
+void request_trace(struct client *c, const struct http1_head *h);
 /* Takes that of the head, if the service trusts the client. */
 void request_id_take(struct client *c, const struct http1_head *h);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Owns: the number that a request has in logs and fields: the client's own word for it where the
- * service trusts the client, else 128 bits of chance, made when somebody asks.
+ * service trusts the client, else 128 bits of chance, made when somebody asks. And the trace that
+ * it belongs to.
  */
 #include "l7/request.h"
 
@@ -51,18 +52,38 @@ static uint8_t random_byte(struct thread *t)
 	return t->random[--t->n_random];
 }
 
-struct span request_id(struct client *c)
+/* n hexadecimal digits of chance. */
+static void digits_put(struct thread *t, char *out, unsigned n)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	if (!c->req->id[0]) {
-		for (unsigned i = 0; i < 16; i++) {
-			uint8_t byte = random_byte(thread_of(c));
+	for (unsigned i = 0; i < n; i += 2) {
+		uint8_t byte = random_byte(t);
 
-			c->req->id[2 * i] = digits[byte >> 4];
-			c->req->id[2 * i + 1] = digits[byte & 15];
-		}
+		out[i] = digits[byte >> 4];
+		out[i + 1] = digits[byte & 15];
+	}
+}
+
+struct span request_id(struct client *c)
+{
+	if (!c->req->id[0]) {
+		digits_put(thread_of(c), c->req->id, 32);
 		c->req->id[32] = '\0';
 	}
 	return (struct span){c->req->id, strlen(c->req->id)};
+}
+
+void request_trace(struct client *c, const struct http1_head *h)
+{
+	struct request *r = c->req;
+	char digits[TRACE_ID];
+
+	r->trace_goes_on = trace_take(r->trace, h);
+	if (!r->trace_goes_on) {
+		digits_put(thread_of(c), digits, TRACE_ID);
+		trace_begin(r->trace, digits);
+	}
+	digits_put(thread_of(c), digits, TRACE_PARENT);
+	trace_parent_set(r->trace, digits);
 }

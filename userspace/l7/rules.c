@@ -42,15 +42,12 @@ void rules_facts(struct client *c, const struct route_choice *choice, struct exp
 		.service = text_span(c->service->name),
 		.route = text_span(route->name),
 	};
-	if (c->link.tls) {
-		f->tls_version = tls_version(c->link.tls);
-		f->tls_cipher = tls_cipher(c->link.tls);
-		f->tls_sni = tls_sni(c->link.tls);
-	}
+	tls_facts(c->link.tls, (route->names & TEMPLATE_CERTIFICATE) != 0, &f->tls);
 	if (route->names & (TEMPLATE_BIT(server_addr) | TEMPLATE_BIT(server_port)))
 		request_local(c, &f->server);
 	if (route->names & TEMPLATE_BIT(request_id))
 		f->request_id = request_id(c);
+	f->trace_id = trace_id(c->req->trace);
 }
 
 /* A text of the route, in memory of the thread until the next one. */
@@ -58,7 +55,7 @@ static bool words_of(struct client *c, const struct expand_facts *f, enum expand
 		     struct span *out)
 {
 	struct thread *t = thread_of(c);
-	struct buf *words = &t->words;
+	struct buf *words = &t->text;
 	size_t n = expand(words->data, words->size, &c->req->route->text, f, as);
 
 	if (n > words->size) {
@@ -101,6 +98,8 @@ bool rules_choose(struct client *c, struct route_choice *choice)
 	c->req->route = choice->route;
 	c->req->pool = c->req->route->pool;
 	c->req->up.most = c->req->route->max_body;
+	if (c->req->route->trace)
+		request_trace(c, &t->head);
 	if (c->req->route->response.names) {
 		struct expand_facts facts;
 

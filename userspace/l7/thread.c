@@ -30,6 +30,7 @@ void thread_fini(struct thread *t)
 	access_fini(&t->access);
 	buf_release(&t->pool, &t->target);
 	buf_release(&t->pool, &t->words);
+	buf_release(&t->pool, &t->text);
 	buf_release(&t->pool, &t->rewritten);
 	buf_release(&t->pool, &t->turned);
 	buf_release(&t->pool, &t->host);

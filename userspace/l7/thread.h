@@ -45,7 +45,8 @@ struct thread {
 	struct edits edits;     /* of the message that is being written */
 	struct buf rewritten, turned,
 		host;     /* of the request: its target, in its spelling; its host */
-	struct buf words; /* texts of a route, with its values in them */
+	struct buf words; /* values of fields */
+	struct buf text;  /* of a route's answer */
 	struct mailbox mailbox;
 	const struct caches *caches;                               /* borrowed; of the worker */
 	struct http1_head request_head, scratch_head, merged_head; /* of the cache's; likewise */

@@ -408,25 +408,3 @@ struct span tls_sni(const struct tls *t)
 {
 	return text_span(SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name));
 }
-
-struct span tls_client_subject(const struct tls *t, char *buf, size_t size)
-{
-	const X509 *x = SSL_get0_peer_certificate(t->ssl);
-	BIO *out = x ? BIO_new(BIO_s_mem()) : NULL;
-	int n = 0;
-
-	if (out && X509_NAME_print_ex(out, X509_get_subject_name(x), 0, XN_FLAG_RFC2253) >= 0)
-		n = BIO_read(out, buf, (int)size);
-	BIO_free(out);
-	return (struct span){buf, n > 0 ? (size_t)n : 0};
-}
-
-struct span tls_version(const struct tls *t)
-{
-	return text_span(SSL_get_version(t->ssl));
-}
-
-struct span tls_cipher(const struct tls *t)
-{
-	return text_span(SSL_get_cipher_name(t->ssl));
-}

@@ -95,10 +95,5 @@ enum tls_end tls_strip(struct link *l);
 
 /* The name that the client asked for, lower case; empty: none. Valid as long as the link. */
 struct span tls_sni(const struct tls *t);
-/* Whose certificate the client has shown, as one line written into buf; empty: it has shown none.
- */
-struct span tls_client_subject(const struct tls *t, char *buf, size_t size);
-struct span tls_version(const struct tls *t);
-struct span tls_cipher(const struct tls *t);
 
 #endif

@@ -239,8 +239,8 @@ int tls_thread_init(struct tls_thread *t, struct thread *thread, struct tls_shar
 	for (uint32_t i = 0; i < conf->n_services; i++)
 		t->services[i] =
 			(struct tls_service){.owner = t, .conf = &conf->services[i], .index = i};
-	for (unsigned i = 0; i < conf->access_format.n_parts; i++)
-		t->ja4 |= conf->access_format.parts[i].field == LOG_ja4;
+	t->ja4 = log_format_has(&conf->access_format, LOG_ja4) ||
+		 (conf->template_names & TEMPLATE_BIT(ja4));
 	if (!shared->ring)
 		return 0; /* nobody speaks TLS */
 	rc = parts_make(t);
