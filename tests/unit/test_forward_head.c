@@ -24,11 +24,13 @@ static const struct http1_limits limits = {
 	.max_head = 65536, .max_target = 8192, .max_fields = HTTP1_MAX_FIELDS};
 
 static struct http1_head head;
+static size_t head_len;
 
 static void parse_request(const char *bytes)
 {
 	size_t scanned = 0;
 
+	head_len = strlen(bytes);
 	assert_int_equal(http1_parse_request(&head, bytes, strlen(bytes), &scanned, &limits),
 			 strlen(bytes));
 }
@@ -52,6 +54,8 @@ static const char *written(write_fn *write, const struct forward_facts *facts)
 	size_t n = write(text, sizeof(text) - 1, &head, facts);
 
 	assert_true(n > 0);
+	if (write == forward_request)
+		assert_true(n <= forward_request_room(&head, facts, head_len));
 	for (size_t room = 0; room <= n; room++) {
 		char *out = malloc(room ? room : 1);
 
@@ -217,6 +221,26 @@ static void test_request_targets(void **unused)
 			 rows[i].wanted, rows[i].host, rows[i].host);
 		assert_string_equal(to_backend(bytes), wanted);
 	}
+}
+
+/* All that can be longer behind it than in front. */
+static void test_request_that_grows(void **unused)
+{
+	static const struct forward_facts facts = {
+		.body = HTTP1_BODY_CHUNKED,
+		.via = SPAN("a-proxy-with-a-name.example"),
+		.client = SPAN("2001:db8:1111:2222:3333:4444:5555:6666"),
+		.proto = SPAN("https"),
+		.upgrade = SPAN("websocket"),
+		.trailers = true,
+	};
+	char bytes[2048] = "GET http://a?b HTTP/1.1\r\nHost:a\r\nTE:trailers\r\nConnection:TE\r\n";
+
+	(void)unused;
+	for (int i = 0; i < 200; i++)
+		strcat(bytes, i % 3 ? "a:\r\n" : i % 2 ? "Via:x\r\n" : "X-Forwarded-For:x\r\n");
+	parse_request(strcat(bytes, "\r\n"));
+	written(forward_request, &facts);
 }
 
 static void test_request_of_http_1_0(void **unused)
@@ -451,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_request_through_other_proxies),
 		cmocka_unit_test(test_request_that_lies),
 		cmocka_unit_test(test_request_targets),
+		cmocka_unit_test(test_request_that_grows),
 		cmocka_unit_test(test_request_of_http_1_0),
 		cmocka_unit_test(test_request_that_expects),
 		cmocka_unit_test(test_request_survives_itself),

@@ -12,7 +12,7 @@ struct buf_free {
 /* Which free list holds memory of this size: -1 = none. */
 static int list_of(uint32_t size)
 {
-	return size == BUF_SIZE ? 0 : size == BUF_NOTE ? 1 : -1;
+	return size == BUF_SIZE ? 0 : size == BUF_HEAD ? 1 : size == BUF_NOTE ? 2 : -1;
 }
 
 static char *memory_take(struct buf_pool *pool, uint32_t size)
@@ -61,7 +61,7 @@ bool buf_reserve(struct buf_pool *pool, struct buf *b, uint32_t size)
 		return true;
 	}
 	if (size > BUF_NOTE && size < BUF_SIZE)
-		size = BUF_SIZE;
+		size = size <= BUF_HEAD ? BUF_HEAD : BUF_SIZE;
 	data = memory_take(pool, size);
 	if (!data)
 		return false;
@@ -112,7 +112,7 @@ void buf_release(struct buf_pool *pool, struct buf *b)
 
 void buf_pool_fini(struct buf_pool *pool)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < BUF_SIZES; i++) {
 		while (pool->free[i]) {
 			struct buf_free *f = pool->free[i];
 

@@ -2,7 +2,9 @@
 /*
  * Buffers, from a pool of one thread: taken when bytes arrive, given back when they are
  * gone, so that an idle connection owns none. A buffer is one run of bytes between start
- * and end; most are BUF_SIZE, a larger one is made for a head that needs it.
+ * and end; what is read goes into BUF_SIZE, what waits takes no more than it needs, and a larger
+ * one is made for a head that needs it. The one that was given back last is taken first: its
+ * bytes are in the CPU's cache still.
  */
 #ifndef L7_BUF_H
 #define L7_BUF_H
@@ -12,8 +14,10 @@
 #include <stdint.h>
 
 #define BUF_SIZE  16384
-#define BUF_NOTE  1024 /* small ones, for a request's line in the access log */
-#define BUF_SPARE 256  /* free buffers of each size that a thread keeps; more go to the heap */
+#define BUF_HEAD  4096 /* for a request's head, which waits until there is an answer */
+#define BUF_NOTE  1024 /* likewise, and for its line in the access log */
+#define BUF_SIZES 3
+#define BUF_SPARE 256 /* free buffers of each size that a thread keeps; more go to the heap */
 
 struct buf {
 	char *data; /* NULL = owns no memory */
@@ -22,8 +26,8 @@ struct buf {
 };
 
 struct buf_pool {
-	struct buf_free *free[2]; /* BUF_SIZE, BUF_NOTE */
-	unsigned n_free[2];
+	struct buf_free *free[BUF_SIZES]; /* BUF_SIZE, BUF_HEAD, BUF_NOTE */
+	unsigned n_free[BUF_SIZES];
 	uint64_t large;      /* bytes of buffers beyond BUF_SIZE that are in use */
 	uint64_t large_most; /* of them, for bodies that wait for a slow side; see buf_grow */
 };

@@ -188,6 +188,16 @@ static void put_max_forwards(struct out *o, const struct http1_head *h, const st
 	PUT(o, "\r\n");
 }
 
+size_t forward_request_room(const struct http1_head *h, const struct forward_facts *facts,
+			    size_t len)
+{
+	/* What came, twice where fields are joined; a space more in each field; what is named here.
+	 */
+	return (facts->edits ? 2 * len : len) + h->n_fields + h->path.len +
+	       2 * (h->authority.len + facts->authority.len) + facts->host.len + facts->via.len +
+	       facts->client.len + facts->upgrade.len + edits_room(facts->edits) + FORWARD_WORDS;
+}
+
 size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 		       const struct forward_facts *facts)
 {

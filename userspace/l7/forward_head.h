@@ -35,6 +35,11 @@ struct forward_facts {
 	bool vary_encoding;   /* response: for another client it would be otherwise */
 };
 
+/* Bytes that forward_request takes at most, of a head that was len bytes long. */
+#define FORWARD_WORDS 256 /* names and punctuation that it adds */
+size_t forward_request_room(const struct http1_head *h, const struct forward_facts *facts,
+			    size_t len);
+
 /* Bytes written, or 0 when they do not fit into room. */
 size_t forward_request(char *out, size_t room, const struct http1_head *h,
 		       const struct forward_facts *facts);

@@ -13,20 +13,23 @@
 #include "l7/hash_key.h"
 #include "l7/tls.h"
 
-static void set_idle(struct client *c, bool idle)
+/* Its place in the list is renewed now and then: at each request its neighbours there, which are
+ * in no cache any more, would have to be written. */
+static void set_idle(struct client *c)
 {
 	struct requests *rs = c->owner;
 
-	if (idle == c->idle)
+	c->idle = true;
+	c->idle_ms = thread_of(c)->now_ms;
+	if (c->waits && c->idle_ms < c->queued_ms + REQUEST_PLACE_MS)
 		return;
-	if (idle) {
-		TAILQ_REMOVE(&rs->busy, c, entry);
-		TAILQ_INSERT_TAIL(&rs->idle, c, entry);
-	} else {
+	if (c->waits)
 		TAILQ_REMOVE(&rs->idle, c, entry);
-		TAILQ_INSERT_TAIL(&rs->busy, c, entry);
-	}
-	c->idle = idle;
+	else
+		TAILQ_REMOVE(&rs->busy, c, entry);
+	TAILQ_INSERT_TAIL(&rs->idle, c, entry);
+	c->waits = true;
+	c->queued_ms = c->idle_ms;
 }
 
 void head_note(struct client *c, const struct http1_head *h)
@@ -85,11 +88,13 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 		.trace = {c->req->trace, c->req->trace[0] ? TRACE_LEN : 0},
 		.trace_goes_on = c->req->trace_goes_on,
 	};
-	/* What is added is bounded, but for the authority, which may be there twice. */
-	uint32_t room = 2 * len + BUF_NOTE + (uint32_t)(h->path.len + host.len + edits_room(edits));
+	uint32_t room = (uint32_t)forward_request_room(h, &facts, len);
 	size_t n;
 
-	if (!buf_reserve(&t->pool, &c->req->head, room < BUF_SIZE ? BUF_SIZE : room))
+	/* In front of a body it is sent with the first chunk. */
+	if (room < BUF_SIZE && !relay_read_all(&c->req->up))
+		room = BUF_SIZE;
+	if (!buf_reserve(&t->pool, &c->req->head, room))
 		return false;
 	n = forward_request(c->req->head.data, c->req->head.size, h, &facts);
 	assert(n > 0);
@@ -229,6 +234,8 @@ static enum go request_begin(struct client *c, uint32_t len)
 	else
 		go = request_route(c, len);
 	buf_consume(&c->link.in, len);
+	if (buf_len(&c->link.in) == 0 && relay_read_all(&c->req->up))
+		buf_release(&thread_of(c)->pool, &c->link.in);
 	return go;
 }
 
@@ -245,8 +252,7 @@ enum go head_wait(struct client *c)
 		return END;
 	if (!c->idle) {
 		buf_release(&t->pool, &c->link.in);
-		set_idle(c, true);
-		c->idle_ms = t->now_ms;
+		set_idle(c);
 		wheel_set(&t->wheel, &c->timer,
 			  t->now_ms +
 				  (c->n_requests ? c->service->idle_ms : c->service->header_ms));
@@ -272,7 +278,7 @@ static bool head_first(struct client *c)
 
 	if (!request_start(c))
 		return false;
-	set_idle(c, false);
+	c->idle = false;
 	c->req->began_ms = t->now_ms;
 	c->req->sent_before = c->link.sent;
 	c->n_requests++;

@@ -155,11 +155,23 @@ static void send_failed(struct link *l)
 	l->error = errno;
 }
 
+/* One piece is spared the description of pieces, which costs the kernel more than it looks. */
+static ssize_t send_pieces(int fd, struct iovec *iov, size_t n)
+{
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
+	ssize_t sent;
+
+	do {
+		sent = n == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+			      : sendmsg(fd, &msg, MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
 size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
 {
 	uint32_t own = buf_len(&l->out);
 	struct iovec iov[2] = {{own ? buf_at(&l->out) : NULL, own}, {(char *)extra, n}};
-	struct msghdr msg = {.msg_iov = own ? iov : iov + 1, .msg_iovlen = own && n ? 2 : 1};
 	ssize_t sent;
 	uint32_t of_own;
 
@@ -167,9 +179,7 @@ size_t link_send(struct link *l, const char *extra, size_t n, bool keep)
 		return tls_link_send(l, extra, n, keep);
 	if (own + n == 0 || !l->writable)
 		return 0;
-	do {
-		sent = sendmsg(l->fd, &msg, MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
+	sent = send_pieces(l->fd, own ? iov : iov + 1, own && n ? 2 : 1);
 	if (sent < 0) {
 		send_failed(l);
 		return 0;

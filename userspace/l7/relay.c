@@ -5,6 +5,8 @@
 
 #include "l7/forward_head.h"
 
+#define COPY_MOST                                                                                  \
+	2048 /* bytes of content that are cheaper to copy than to send as a part of their own */
 #define CHUNK_HEADER 18 /* 16 digits, CRLF */
 #define CHUNK_AROUND (CHUNK_HEADER + 2 + FORWARD_END)
 
@@ -232,6 +234,14 @@ static enum relay_result source_read(struct relay *r, struct link *src, struct b
 	return RELAY_WAIT;
 }
 
+/* What is held goes behind what is to be sent. The caller has seen to the room. */
+static void held_move(struct relay *r, struct link *src, struct buf *out)
+{
+	out_add(out, buf_at(&src->in), r->held);
+	buf_consume(&src->in, r->held);
+	r->held = 0;
+}
+
 /* Sends what waits in dst->out, and behind it what is held. TURN: all of it went. */
 static enum relay_result send_out(struct relay *r, struct link *src, struct link *dst, bool keep)
 {
@@ -239,6 +249,10 @@ static enum relay_result send_out(struct relay *r, struct link *src, struct link
 
 	if (held == 0 && buf_len(&dst->out) == 0)
 		return RELAY_TURN;
+	if (held && held <= COPY_MOST && buf_len(&dst->out) && buf_room(&dst->out) >= held) {
+		held_move(r, src, &dst->out);
+		held = 0;
+	}
 	n = (uint32_t)link_send(dst, held ? buf_at(&src->in) : NULL, held, keep);
 	if (held) {
 		r->held -= n;
@@ -265,14 +279,6 @@ static enum relay_result flush(struct relay *r, struct link *src, struct link *d
 static bool all_given(const struct relay *r)
 {
 	return r->ended && (!r->encoder || r->encoded);
-}
-
-/* What is held goes behind what is to be sent. The caller has seen to the room. */
-static void held_move(struct relay *r, struct link *src, struct buf *out)
-{
-	out_add(out, buf_at(&src->in), r->held);
-	buf_consume(&src->in, r->held);
-	r->held = 0;
 }
 
 /* The receiver takes nothing now: makes room to read on. False: it is waited for. */

@@ -38,7 +38,7 @@ static void log_facts(struct client *c, const struct log_format *format, struct 
 	f->cache = cache_word(c);
 }
 
-void request_log(struct client *c)
+static void log_line(struct client *c)
 {
 	struct thread *t = thread_of(c);
 	struct access_facts facts = {
@@ -63,10 +63,14 @@ void request_log(struct client *c)
 		.reason = c->req->reason,
 	};
 
-	if (t->access.fd < 0)
-		return;
 	log_facts(c, t->access.format, &facts);
 	access_log(&t->access, &c->req->note, &facts);
+}
+
+void request_log(struct client *c)
+{
+	if (thread_of(c)->access.fd >= 0)
+		log_line(c);
 }
 
 /* The memory of a request that has ended. */
@@ -137,7 +141,7 @@ static void client_free(struct client *c)
 	request_clear(c);
 	wheel_stop(&c->timer);
 	link_close(&c->link, &rs->thread->pool, reset);
-	if (c->idle)
+	if (c->waits)
 		TAILQ_REMOVE(&rs->idle, c, entry);
 	else
 		TAILQ_REMOVE(&rs->busy, c, entry);
@@ -314,9 +318,7 @@ void requests_fini(struct requests *rs)
 {
 	struct client *c;
 
-	while ((c = TAILQ_FIRST(&rs->idle)))
-		client_free(c);
-	while ((c = TAILQ_FIRST(&rs->busy)))
+	while ((c = TAILQ_FIRST(&rs->idle)) || (c = TAILQ_FIRST(&rs->busy)))
 		go_on(c, c->req ? request_abort(c, ACCESS_stopped) : END);
 	upstreams_fini(&rs->upstreams);
 	for (struct request_spare *spare; (spare = rs->spare); free(spare))
@@ -381,10 +383,15 @@ struct client *request_detached(struct requests *rs, const struct client *like)
 	return c;
 }
 
-bool requests_idle(const struct requests *rs)
+bool requests_idle(struct requests *rs)
 {
-	const struct client *c = TAILQ_FIRST(&rs->idle);
+	struct client *c;
 
+	while ((c = TAILQ_FIRST(&rs->idle)) && !c->idle) {
+		TAILQ_REMOVE(&rs->idle, c, entry);
+		TAILQ_INSERT_TAIL(&rs->busy, c, entry);
+		c->waits = false;
+	}
 	return c && c->idle_ms + REQUEST_SPARE_MS <= rs->thread->now_ms;
 }
 
@@ -401,6 +408,8 @@ void requests_drain(struct requests *rs)
 	upstreams_flush(&rs->upstreams);
 	for (c = TAILQ_FIRST(&rs->idle); c; c = next) {
 		next = TAILQ_NEXT(c, entry);
+		if (!c->idle)
+			continue;
 		if (c->n_requests)
 			client_free(c);
 		else

@@ -34,6 +34,7 @@
 #define REQUEST_INTERIM  16 /* 1xx answers to one request; more are the backend's mistake */
 #define REQUEST_UPGRADE  SPAN("websocket") /* the one protocol that is switched to */
 #define REQUEST_SPARE_MS 200               /* a new connection's first request may be on its way */
+#define REQUEST_PLACE_MS 1000              /* an idle connection keeps its place in the order */
 #define REQUEST_SPARE    256               /* requests that a thread keeps the memory of */
 #define LINGER_MS        2000              /* for a client to stop sending, once it was told why */
 #define REQUEST_ID       64 /* bytes of a number that a trusted client gave its request */
@@ -121,18 +122,20 @@ struct request {
 struct client {
 	struct link link;
 	struct timer timer;
-	TAILQ_ENTRY(client) entry; /* of requests.busy or .idle */
+	TAILQ_ENTRY(client) entry; /* of requests.busy or .idle: see waits */
 	struct requests *owner;
 	const struct conf_service *service;
 	struct request *req; /* NULL: none has begun */
 	enum request_step step;
-	bool idle;           /* in requests.idle: kept open, without a byte of a next request */
+	bool idle;           /* kept open, without a byte of a next request */
+	bool waits;          /* in requests.idle, where it stays while it has requests */
 	unsigned n_requests; /* begun on this connection */
 	struct endpoint peer;
 	struct endpoint local; /* as a PROXY header has it; else zero */
 	char peer_text[ADDR_TEXT];
-	uint64_t idle_ms; /* thread time since when */
-	uint64_t number;  /* of the connection in its thread, for the access log */
+	uint64_t idle_ms;   /* thread time since when */
+	uint64_t queued_ms; /* when it got its place in requests.idle */
+	uint64_t number;    /* of the connection in its thread, for the access log */
 };
 
 struct request_spare;
@@ -140,11 +143,13 @@ struct request_spare;
 struct requests {
 	struct thread *thread;
 	struct upstreams upstreams;
-	TAILQ_HEAD(, client) busy, idle; /* idle: the one that waits longest first */
-	unsigned n;                      /* in both */
-	uint64_t accepted;               /* connections so far */
-	struct request_spare *spare;     /* memory of those that ended, the last one on top */
-	unsigned n_spare;                /* at most REQUEST_SPARE */
+	/* idle: who waits longest first, give or take REQUEST_PLACE_MS; some have a request again
+	 */
+	TAILQ_HEAD(, client) busy, idle;
+	unsigned n;                  /* in both */
+	uint64_t accepted;           /* connections so far */
+	struct request_spare *spare; /* memory of those that ended, the last one on top */
+	unsigned n_spare;            /* at most REQUEST_SPARE */
 };
 
 /* 0 or -ENOMEM; requests_fini either way. */
@@ -156,8 +161,8 @@ void request_accept(struct requests *rs, int fd, const struct endpoint *peer,
 		    const struct conf_service *service);
 
 /* There is a connection that can make place for another: idle for REQUEST_SPARE_MS. */
-bool requests_idle(const struct requests *rs);
-/* Closes the one that is idle for longest. */
+bool requests_idle(struct requests *rs);
+/* Closes the one that is idle for longest, give or take REQUEST_PLACE_MS. */
 void requests_reclaim(struct requests *rs);
 /* The thread drains: idle connections are closed, the others end with their request. */
 void requests_drain(struct requests *rs);

@@ -154,7 +154,7 @@ static void unpool(struct upstream *u)
 	TAILQ_REMOVE(&u->backend->pooled, u, entry);
 	u->backend->n_pooled--;
 	u->backend->pool->owner->n_pooled--;
-	wheel_stop(&u->timer);
+	wheel_rest(&u->timer);
 }
 
 /* Says why there is no connection still. */

@@ -10,31 +10,36 @@ void wheel_init(struct wheel *w, uint64_t now_ms)
 		LIST_INIT(&w->slots[i]);
 }
 
-static void insert(struct wheel *w, struct timer *t)
+/* The tick at which it is looked at, if it is put into a slot now. */
+static uint64_t tick_of(const struct wheel *w, uint64_t when)
 {
 	uint64_t first = w->tick + 1, last = w->tick + WHEEL_SLOTS - 1;
-	uint64_t due = (t->when + WHEEL_MS - 1) / WHEEL_MS;
+	uint64_t due = (when + WHEEL_MS - 1) / WHEEL_MS;
 
-	t->look = due < first ? first : due > last ? last : due;
+	return due < first ? first : due > last ? last : due;
+}
+
+static void insert(struct wheel *w, struct timer *t)
+{
+	t->look = tick_of(w, t->when);
 	LIST_INSERT_HEAD(&w->slots[t->look % WHEEL_SLOTS], t, entry);
 }
 
 void wheel_set(struct wheel *w, struct timer *t, uint64_t when)
 {
-	if (t->when && when >= t->when) {
-		t->when = when;
-		return;
-	}
-	wheel_stop(t);
 	t->when = when ? when : 1;
+	if (t->look && t->look <= tick_of(w, t->when))
+		return;
+	if (t->look)
+		LIST_REMOVE(t, entry);
 	insert(w, t);
 }
 
 void wheel_stop(struct timer *t)
 {
-	if (t->when)
+	if (t->look)
 		LIST_REMOVE(t, entry);
-	t->when = 0;
+	t->look = t->when = 0;
 }
 
 static void turn_slot(struct wheel *w, uint64_t now_ms)
@@ -45,12 +50,13 @@ static void turn_slot(struct wheel *w, uint64_t now_ms)
 	/* What is inserted meanwhile goes into other slots, so this ends. */
 	while ((t = LIST_FIRST(slot))) {
 		LIST_REMOVE(t, entry);
+		t->look = 0;
 		if (t->when > now_ms) {
 			insert(w, t);
-			continue;
+		} else if (t->when) {
+			t->when = 0;
+			t->fire(t);
 		}
-		t->when = 0;
-		t->fire(t);
 	}
 }
 
