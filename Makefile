@@ -18,7 +18,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
 # The packages: pkg-config is asked only when something is compiled.
 PKGS     := libbpf libxdp libconfuse libevent_core libmnl libseccomp jansson openssl zlib \
-            libbrotlienc libzstd libpcre2-8
+            libbrotlienc libzstd libpcre2-8 libcares
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 

@@ -340,13 +340,18 @@ class Sluiced:
         await_until(there, f'{times} x "{text}" in {self.said()}')
         return self
 
-    def workers(self):
-        out = subprocess.run(['ps', '-o', 'pid=,stat=', '--ppid', str(self.pid)], text=True,
+    def children(self):
+        """(pid, what it is called)"""
+        out = subprocess.run(['ps', '-o', 'pid=,stat=,args=', '--ppid', str(self.pid)], text=True,
                              capture_output=True, check=False).stdout
-        return [int(pid) for pid, state in map(str.split, out.splitlines()) if state[0] != 'Z']
+        return [(int(pid), name) for pid, state, name in
+                (line.split(None, 2) for line in out.splitlines()) if state[0] != 'Z']
+
+    def workers(self):
+        return [pid for pid, _ in self.children()]
 
     def worker(self):
-        found = self.workers()
+        found = [pid for pid, name in self.children() if name.startswith('sluiced: worker')]
         assert len(found) == 1, found
         return found[0]
 

@@ -22,6 +22,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "base/page.h"
 
 #define HEALTH_PAGE_DIR   "/run/sluice" /* where the daemon keeps it, unless told otherwise */
 #define HEALTH_PAGE_FILE  "health"

@@ -8,7 +8,8 @@
 
 #include "conf/read.h"
 
-#define UNIX "unix:"
+#define UNIX    "unix:"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 static void unix_read(struct reading *r, const struct value *v, const struct backends_of *of,
 		      struct conf_backend *b)
@@ -28,6 +29,16 @@ static void unix_read(struct reading *r, const struct value *v, const struct bac
 	r->conf->has_unix |= b->path != NULL;
 }
 
+/* The part of it that a name would be in has a letter, and no sign of an IPv6 address. */
+static bool looks_named(const char *text)
+{
+	size_t len = strcspn(text, ":");
+
+	return text[0] != '[' && !strchr(text, '/') && !strchr(text, '%') &&
+	       strchr(text + len, ':') == strrchr(text, ':') && strpbrk(text, LETTERS) &&
+	       strpbrk(text, LETTERS) < text + len;
+}
+
 /* What cannot be an address stays zero, as "every address": check.c passes it over. */
 static void address_read(struct reading *r, const struct value *v, const struct backends_of *of,
 			 struct endpoint *to)
@@ -37,11 +48,11 @@ static void address_read(struct reading *r, const struct value *v, const struct 
 	struct endpoint ep;
 
 	if (!endpoint_parse_default(&ep, v->text, 0) || addr_is_any(&ep.addr)) {
-		complain(r, v->line,
-			 "address: \"%s\" is not an address; write %s (names are not resolved)",
-			 v->text,
-			 kind == SLUICE_L4 ? "\"10.0.0.11\" or \"fd00::11\""
-					   : "\"10.0.0.11:8080\" or \"[fd00::11]:8080\"");
+		complain(r, v->line, "address: \"%s\" is not an address; write %s", v->text,
+			 kind == SLUICE_L4
+				 ? "\"10.0.0.11\" or \"fd00::11\" (names are for l7 services)"
+				 : "\"10.0.0.11:8080\", \"[fd00::11]:8080\" or a name with its "
+				   "port");
 		return;
 	}
 	if (kind == SLUICE_L4 && ep.port != 0 && of->forward != SLUICE_MODE_nat) {
@@ -82,7 +93,7 @@ static void pins_read(struct reading *r, cfg_t *sec, uint32_t kind, struct conf_
 static void backend_read(struct reading *r, cfg_t *sec, const struct backends_of *of,
 			 struct conf_backend *b)
 {
-	struct value *address = value_of(sec, "address");
+	struct value *address = value_of(sec, "address"), *resolve = value_of(sec, "resolve");
 
 	b->name = name_read(r, sec, "backend", &b->line);
 	settings_read(r, "backend", sec, of->kind, b);
@@ -90,11 +101,40 @@ static void backend_read(struct reading *r, cfg_t *sec, const struct backends_of
 	server_ids_read(r, sec, of->kind, b);
 	if (address && strncmp(address->text, UNIX, sizeof(UNIX) - 1) == 0)
 		unix_read(r, address, of, b);
+	else if (address && of->kind == SLUICE_L7 && looks_named(address->text))
+		b->host = host_name_read(r, address, resolve, &b->endpoint.port);
 	else if (address)
 		address_read(r, address, of, &b->endpoint);
 	else
 		complain(r, b->line, "backend \"%s\" has no address; write address = \"...\"",
 			 b->name);
+	if (resolve && (!address || !looks_named(address->text) || of->kind == SLUICE_L4))
+		complain(r, resolve->line,
+			 "resolve means nothing to an address that is a number; remove it");
+}
+
+/* Each that has a name is followed by its other seats. */
+static void seats_add(struct reading *r, struct conf_backend **backends, unsigned *n)
+{
+	uint32_t seats = r->conf->resolver.max_addresses;
+	struct conf_backend *all;
+	unsigned named = 0, at = 0;
+
+	for (unsigned i = 0; i < *n; i++)
+		named += (*backends)[i].host != NULL;
+	if (named == 0)
+		return;
+	all = reading_alloc(r, *n + (size_t)named * (seats - 1), sizeof(*all));
+	for (unsigned i = 0; all && i < *n; i++) {
+		uint32_t mine = (*backends)[i].host ? seats : 1;
+
+		for (uint32_t seat = 0; seat < mine; seat++) {
+			all[at] = (*backends)[i];
+			all[at++].seat = seat;
+		}
+	}
+	*backends = all;
+	*n = at;
 }
 
 unsigned backends_read(struct reading *r, cfg_t *sec, const struct backends_of *of,
@@ -112,5 +152,12 @@ unsigned backends_read(struct reading *r, cfg_t *sec, const struct backends_of *
 	*backends = reading_alloc(r, n, sizeof(**backends));
 	for (unsigned i = 0; *backends && i < n; i++)
 		backend_read(r, cfg_getnsec(sec, "backend", i), of, &(*backends)[i]);
+	if (*backends && n <= CONF_MAX_BACKENDS)
+		seats_add(r, backends, &n);
+	if (*backends && n > CONF_MAX_BACKENDS && n > cfg_size(sec, "backend"))
+		complain(r, of->line,
+			 "%s \"%s\" has %u backends, as each name stands for %u; write a smaller "
+			 "resolver { max_addresses = ... }, since at most %u fit",
+			 of->what, of->name, n, r->conf->resolver.max_addresses, CONF_MAX_BACKENDS);
 	return *backends ? n : 0;
 }

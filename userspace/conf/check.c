@@ -173,14 +173,37 @@ static void check_names(struct reading *r, const char *what, struct mark *marks,
 	}
 }
 
+/* Few are named, each of which takes many places. */
+static void check_hosts(struct reading *r, const struct conf_backend *backends, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct conf_backend *b = &backends[i];
+
+		for (size_t k = 0; b->host && b->seat == 0 && k < i; k++) {
+			if (backends[k].host != b->host || backends[k].seat ||
+			    backends[k].endpoint.port != b->endpoint.port)
+				continue;
+			complain(r, b->line,
+				 "backend \"%s\" has the address of backend \"%s\" in line %u; "
+				 "remove one, or give the other more weight",
+				 b->name, backends[k].name, backends[k].line);
+		}
+	}
+}
+
 static void check_backends(struct reading *r, const struct conf_backend *backends, size_t n)
 {
 	struct mark *marks = marks_new(r, n);
+	size_t used = 0;
 
 	if (!marks)
 		return;
 	for (size_t i = 0; i < n; i++)
-		marks[i] = (struct mark){backends[i].endpoint, backends[i].name, backends[i].line};
+		if (backends[i].seat == 0)
+			marks[used++] = (struct mark){backends[i].endpoint, backends[i].name,
+						      backends[i].line};
+	check_hosts(r, backends, n);
+	n = used;
 	check_names(r, "backend", marks, n);
 	qsort(marks, n, sizeof(*marks), by_endpoint);
 	for (size_t i = 1; i < n; i++) {

@@ -23,6 +23,7 @@
 #include "conf/files.h"
 #include "conf/log_format.h"
 #include "conf/pool.h"
+#include "conf/resolver.h"
 #include "conf/route.h"
 #include "conf/tls.h"
 #include "sluice/nat.h"
@@ -145,6 +146,9 @@ struct conf {
 	unsigned n_pools, n_named_pools;
 	unsigned n_pool_backends; /* of all of them */
 	bool has_unix;            /* one of them is a UNIX socket */
+	struct conf_resolver resolver;
+	struct conf_name *names; /* of backends */
+	unsigned n_names;
 	struct conf_cache *caches;
 	unsigned n_caches, n_cachings; /* cachings: uses of caches */
 	struct conf_service *services;

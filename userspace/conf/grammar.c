@@ -49,9 +49,13 @@ static cfg_opt_t daemon_opts[] = {
 	ONE("state"),
 	CFG_END(),
 };
+static cfg_opt_t resolver_opts[] = {
+	MANY("servers"), ONE("timeout"),       ONE("attempts"), ONE("min_ttl"),
+	ONE("max_ttl"),  ONE("max_addresses"), ONE("hosts"),    CFG_END(),
+};
 static cfg_opt_t backend_opts[] = {
-	ONE(GRAMMAR_NAME),     ONE("address"), ONE("weight"),     ONE("backup"), ONE("max_conns"),
-	ONE("max_connecting"), MANY("pin"),    MANY("server_id"), CFG_END(),
+	ONE(GRAMMAR_NAME), ONE("address"),        ONE("resolve"), ONE("weight"),     ONE("backup"),
+	ONE("max_conns"),  ONE("max_connecting"), MANY("pin"),    MANY("server_id"), CFG_END(),
 };
 static cfg_opt_t health_opts[] = {
 	ONE("type"), ONE("port"),    ONE("interval"), ONE("timeout"), ONE("rise"),
@@ -217,6 +221,7 @@ static cfg_opt_t service_opts[] = {
 cfg_opt_t grammar[] = {
 	CFG_SEC("gate", gate_opts, CFGF_NODEFAULT),
 	CFG_SEC("daemon", daemon_opts, CFGF_NODEFAULT),
+	CFG_SEC("resolver", resolver_opts, CFGF_NODEFAULT),
 	CFG_SEC("service", service_opts, CFGF_MULTI),
 	CFG_SEC("pool", pool_opts, CFGF_MULTI),
 	CFG_SEC("cache", cache_opts, CFGF_MULTI),

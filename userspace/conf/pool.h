@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "conf/health.h"
+#include "conf/resolver.h"
 
 #define CONF_MAX_BACKENDS 1024 /* of one pool, or of one l4 service */
 #define CONF_MAX_POOLS    1023 /* that have names */
@@ -31,8 +32,11 @@ struct conf_backend {
 	const char *name;         /* unique within its service or pool */
 	const char *path;         /* in a pool: of its UNIX socket; NULL = it has an endpoint */
 	struct endpoint endpoint; /* where it listens; l4: port 0 = the VIP's, always but by nat */
-	uint32_t weight;          /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
-	struct conf_pin *pins;    /* l4; each prefix once in a service */
+	const struct conf_name *host; /* in a pool: its address is one of this name's; the
+					 endpoint has the port alone. NULL: it is a number */
+	uint32_t seat;                /* which one */
+	uint32_t weight;              /* 0..MAGLEV_MAX_WEIGHT; 0 = no new flows */
+	struct conf_pin *pins;        /* l4; each prefix once in a service */
 	unsigned n_pins;
 	struct conf_server_id *server_ids; /* l4, hash = quic_cid; each once in a service */
 	unsigned n_server_ids;

@@ -134,6 +134,15 @@ struct backends_of {
 unsigned backends_read(struct reading *r, cfg_t *sec, const struct backends_of *of,
 		       struct conf_backend **backends);
 
+/* ---- resolver.c ----------------------------------------------------------------------- */
+
+void resolver_read(struct reading *r, cfg_t *sec); /* NULL: there is no such section */
+/* "NAME:PORT", with the families of `resolve` (NULL: both). NULL: complained. */
+const struct conf_name *host_name_read(struct reading *r, const struct value *v,
+				       const struct value *resolve, uint16_t *port);
+/* Could it be meant for a name, and not for an address? */
+bool is_host_name(const char *text, size_t len);
+
 /* ---- trusted.c ------------------------------------------------------------------------ */
 
 /* Who may say that a connection is another one's. */

@@ -456,6 +456,7 @@ void sections_read(struct reading *r, cfg_t *file)
 	if (n >= SLUICE_MAX_SERVICES)
 		complain(r, 1, "there are %u services; a gate holds %u", n,
 			 SLUICE_MAX_SERVICES - 1);
+	resolver_read(r, cfg_size(file, "resolver") ? cfg_getsec(file, "resolver") : NULL);
 	pools_read(r, file, n);
 	caches_read(r, file);
 	c->services = reading_alloc(r, n, sizeof(*c->services));

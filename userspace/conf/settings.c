@@ -36,6 +36,7 @@
 #define COUNT                     SETTING_COUNT
 #define YES                       SETTING_YES
 #define COMPRESS(name, kind, ...) ROW("compress", name, kind, 0, struct conf_compress, __VA_ARGS__)
+#define RESOLVER(name, kind, ...) ROW("resolver", name, kind, 0, struct conf_resolver, __VA_ARGS__)
 #define BACKEND(name, kind, only, ...)                                                             \
 	ROW("backend", name, kind, only, struct conf_backend, __VA_ARGS__)
 
@@ -133,6 +134,12 @@ const struct setting settings[] = {
 	COMPRESS("br_level", COUNT, br_level, 4, 0, 11),
 	COMPRESS("zstd_level", COUNT, zstd_level, 3, 1, 19),
 
+	RESOLVER("timeout", MS, timeout_ms, 2000, 10, 60000),
+	RESOLVER("attempts", COUNT, attempts, 2, 1, 10),
+	RESOLVER("min_ttl", MS, min_ttl_ms, 5000, 100, HOUR),
+	RESOLVER("max_ttl", MS, max_ttl_ms, HOUR, 1000, 24 * HOUR),
+	RESOLVER("max_addresses", COUNT, max_addresses, 16, 1, CONF_MAX_SEATS),
+	RESOLVER("hosts", YES, hosts, 1, 0, 1),
 	BACKEND("weight", COUNT, 0, weight, 1, 0, MAGLEV_MAX_WEIGHT),
 	BACKEND("max_conns", COUNT, SLUICE_L7, max_conns, 0, 0, 1000000),
 	BACKEND("max_connecting", COUNT, SLUICE_L7, max_connecting, 0, 0, 1000000),

@@ -34,8 +34,7 @@ static uint64_t wall_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* "12s", "5m", "3h", "2d": as much as a glance takes in. */
-static void ago(uint64_t since_ms, char buf[24])
+const char *health_ago(uint64_t since_ms, char buf[24])
 {
 	static const struct {
 		uint64_t s;
@@ -47,13 +46,14 @@ static void ago(uint64_t since_ms, char buf[24])
 	while (i < 3 && s < 2 * units[i].s)
 		i++;
 	snprintf(buf, 24, "%" PRIu64 "%c", s / units[i].s, units[i].name);
+	return buf;
 }
 
 const char *health_text(const struct health_record *r, char buf[HEALTH_TEXT])
 {
 	char since[24];
 
-	ago(r->since_ms, since);
+	health_ago(r->since_ms, since);
 	if (!r->known)
 		snprintf(buf, HEALTH_TEXT, "not checked yet");
 	else if (r->up)
@@ -110,16 +110,17 @@ static void print_human(const struct health_page *p)
 	       head->ups, head->panics);
 }
 
-static int print_json(const struct health_page *p, struct err *e)
+static int print_json(const struct health_page *p, const struct name_page *names, struct err *e)
 {
-	const struct health_head *head = p->head;
+	static const struct health_head none;
+	const struct health_head *head = p->head ? p->head : &none;
 	json_t *list = json_array();
 	json_t *root =
 		json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "backends", list, "checks",
 			  (json_int_t)head->checks, "failures", (json_int_t)head->failures, "downs",
 			  (json_int_t)head->downs, "ups", (json_int_t)head->ups, "panics",
 			  (json_int_t)head->panics, "renewed_ms", (json_int_t)head->renewed_ms);
-	bool oom = !root;
+	bool oom = !root || json_object_set_new(root, "names", health_names_json(names)) != 0;
 	int rc = 0;
 
 	for (uint32_t i = 0; !oom && i < head->slots; i++) {
@@ -144,6 +145,47 @@ static int print_json(const struct health_page *p, struct err *e)
 	return rc;
 }
 
+/* Either may be missing. */
+static int pages_open(struct health_page *page, struct name_page *names, const char *dir,
+		      struct err *e)
+{
+	int rc = health_page_open(page, dir, e), names_rc;
+	struct err why;
+
+	names_rc = name_page_open(names, dir, &why);
+	if (rc == -ENOENT && names_rc == 0)
+		return 0;
+	if (names_rc && names_rc != -ENOENT && (rc == 0 || rc == -ENOENT)) {
+		*e = why;
+		rc = names_rc;
+	}
+	return rc;
+}
+
+static int show(const char *dir, bool json)
+{
+	struct health_page page;
+	struct name_page names;
+	struct err e;
+	int rc = pages_open(&page, &names, dir, &e);
+
+	if (rc == -ENOENT)
+		err_set(&e, ENOENT,
+			"no daemon has checked backends and left its states in %s; health { ... } "
+			"in a service or pool has them checked, --state names another folder",
+			dir);
+	if (rc == 0 && json)
+		rc = print_json(&page, &names, &e);
+	else if (rc == 0) {
+		if (page.head)
+			print_human(&page);
+		health_names_print(&names);
+	}
+	health_page_close(&page);
+	name_page_close(&names);
+	return rc ? ctl_fail(&e) : CTL_OK;
+}
+
 int ctl_health(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -153,10 +195,8 @@ int ctl_health(int argc, char **argv)
 		{0},
 	};
 	const char *dir = HEALTH_PAGE_DIR;
-	struct health_page page;
 	bool json = false;
-	struct err e;
-	int opt, rc;
+	int opt;
 
 	while ((opt = getopt_long(argc, argv, "js:h", options, NULL)) != -1) {
 		switch (opt) {
@@ -174,18 +214,5 @@ int ctl_health(int argc, char **argv)
 	}
 	if (optind < argc)
 		return ctl_usage("unexpected word: %s", argv[optind]);
-	rc = health_page_open(&page, dir, &e);
-	if (rc == -ENOENT)
-		err_set(&e, ENOENT,
-			"no daemon has checked backends and left its states in %s; health { ... } "
-			"in a service or pool has them checked, --state names another folder",
-			dir);
-	if (rc)
-		return ctl_fail(&e);
-	if (json)
-		rc = print_json(&page, &e);
-	else
-		print_human(&page);
-	health_page_close(&page);
-	return rc ? ctl_fail(&e) : CTL_OK;
+	return show(dir, json);
 }

@@ -82,6 +82,43 @@ void checkers_free(struct checkers *c)
 	}
 }
 
+static int by_slot(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* One that does not listen, or runs no more, is told by its targets when it starts again. */
+static void move(struct checkers_process *p, uint32_t target, const struct endpoint *to)
+{
+	struct check_target *t = &p->targets[target];
+	struct checker_msg msg = {.type = CHECKER_MSG_MOVE,
+				  .size = sizeof(msg),
+				  .target = target,
+				  .to = *to,
+				  .moves = ++t->moves};
+
+	t->to = *to;
+	if (p->pid == 0 || send(p->control, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+				   (ssize_t)sizeof(msg))
+		return;
+	log_err("checker pid=%d does not listen; another one is started", (int)p->pid);
+	kill(p->pid, SIGKILL);
+}
+
+void checkers_move(struct checkers *c, uint32_t slot, const struct endpoint *to)
+{
+	for (int i = 0; i < CHECKERS; i++) {
+		struct checkers_process *p = &c->all[i];
+		const uint32_t *found =
+			p->n ? bsearch(&slot, p->slots, p->n, sizeof(slot), by_slot) : NULL;
+
+		if (found)
+			move(p, (uint32_t)(found - p->slots), to);
+	}
+}
+
 /* ---- what they say --------------------------------------------------------------------- */
 
 static bool send_with(int control, const struct checker_msg *msg, int fd)
@@ -150,7 +187,7 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
 		msg.why[sizeof(msg.why) - 1] = '\0';
 		if (msg.type == CHECKER_MSG_SOCKET)
 			socket_give(p, &msg);
-		else
+		else if (msg.moves == p->targets[msg.target].moves)
 			p->owner->on_result(p->owner->user, p->slots[msg.target], msg.ok, msg.ms,
 					    msg.why);
 	}

@@ -45,6 +45,8 @@ void checkers_free(struct checkers *c);
 
 /* jail, base, trap, on_result, on_socket and user are set. 0 or -errno. */
 int checkers_start(struct checkers *c, struct err *e);
+/* A target has another address from now on; without one it is not checked. */
+void checkers_move(struct checkers *c, uint32_t slot, const struct endpoint *to);
 /* They end by themselves, soon. */
 void checkers_end(struct checkers *c);
 /* Was it one of these? Another is started, unless they are to end. */

@@ -104,7 +104,12 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 	crew->tickets = tickets;
 	crew->threads = threads;
 	crew->works = has_l7(conf);
-	rc = health_make(&crew->health, conf, steered, old ? old->health : NULL, e);
+	rc = names_make(&crew->names, conf, old ? old->names : NULL, e);
+	rc = rc ? rc
+		: health_make(&crew->health, conf, steered, names_page(crew->names),
+			      old ? old->health : NULL, e);
+	if (rc == 0 && crew->health)
+		health_follow(crew->health, crew->names);
 	if (rc == 0 && !crew->works && !(crew->health && steered))
 		rc = nothing_to_do(conf, e);
 	rc = rc ? rc : jail_prepare(&crew->jail, conf->user, files_wanted(conf, threads), e);
@@ -155,6 +160,7 @@ void crew_free(struct crew *crew)
 	roots_close(&crew->roots);
 	if (crew->access_log >= 0)
 		close(crew->access_log);
+	names_free(crew->names);
 	health_free(crew->health);
 	conf_free(crew->conf);
 	free(crew);
@@ -167,6 +173,7 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 {
 	const struct listeners *l = &crew->listeners;
 	struct health_page page = {.fd = -1};
+	struct name_page names = {.fd = -1};
 	const struct worker_start start = {
 		.conf = crew->conf,
 		.threads = crew->threads,
@@ -175,6 +182,7 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 		.control = control,
 		.access_log = crew->access_log,
 		.health = &page,
+		.names = &names,
 		.keyring = crew->certs.keyring.fd,
 		.roots = crew->roots.fds,
 		.tickets = crew->tickets->fd,
@@ -186,6 +194,11 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 	title_set("sluiced: worker");
 	if (crew->health && health_page_map(&page, health_fd(crew->health)) != 0) {
 		log_err("cannot see the states of backends");
+		free(keep);
+		return 1;
+	}
+	if (crew->names && name_page_map(&names, names_fd(crew->names)) != 0) {
+		log_err("cannot see the addresses of names");
 		free(keep);
 		return 1;
 	}
@@ -256,8 +269,10 @@ static int control_watch(struct crew *crew, struct event_base *base)
 
 int crew_start(struct crew *crew, struct event_base *base, bool trap, struct err *e)
 {
-	int pair[2], rc;
+	int pair[2], rc = names_begin(crew->names, base, &crew->jail, trap, e);
 
+	if (rc)
+		return rc;
 	if (!crew->works) {
 		crew->ready = true;
 		crew->on_ready(crew, crew->keeper);

@@ -26,6 +26,7 @@ struct crew {
 	struct jail jail;
 	unsigned threads;
 	int access_log;        /* or -1 */
+	struct names *names;   /* of its backends; NULL: none has one */
 	struct health *health; /* of its backends; NULL: none is checked */
 	bool works;            /* false: it has no l7 service, and so no worker */
 	struct certs certs;

@@ -92,7 +92,18 @@ static int rule_add(scmp_filter_ctx ctx, const struct rule *r)
 	return known(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, r->call, 1, &compare));
 }
 
-static int rules_add(scmp_filter_ctx ctx)
+/* open and openat, without O_CREAT and O_TRUNC. */
+static int reading_add(scmp_filter_ctx ctx)
+{
+	const uint64_t bits = O_ACCMODE | O_CREAT | O_TRUNC;
+	const struct rule open = {SCMP_SYS(open), 1, bits, O_RDONLY},
+			  openat = {SCMP_SYS(openat), 2, bits, O_RDONLY};
+	int rc = rule_add(ctx, &open);
+
+	return rc ? rc : rule_add(ctx, &openat);
+}
+
+static int rules_add(scmp_filter_ctx ctx, bool reads)
 {
 	/* abort() tells the process itself, and nobody else. */
 	const struct rule own_signals = {SCMP_SYS(tgkill), 0, INT, (uint64_t)getpid()};
@@ -102,9 +113,13 @@ static int rules_add(scmp_filter_ctx ctx)
 		rc = known(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0));
 	for (size_t i = 0; rc == 0 && i < COUNT(conditional); i++)
 		rc = rule_add(ctx, &conditional[i]);
+	if (rc == 0 && reads)
+		rc = reading_add(ctx);
 	for (size_t i = 0; rc == 0 && i < COUNT(refused); i++)
-		rc = known(seccomp_rule_add(ctx, SCMP_ACT_ERRNO((__u16)refused[i].errnum),
-					    refused[i].call, 0));
+		if (!reads ||
+		    (refused[i].call != SCMP_SYS(open) && refused[i].call != SCMP_SYS(openat)))
+			rc = known(seccomp_rule_add(ctx, SCMP_ACT_ERRNO((__u16)refused[i].errnum),
+						    refused[i].call, 0));
 	return rc;
 }
 
@@ -155,7 +170,7 @@ int filter_load(bool trap, const struct jail *j, struct err *e)
 	 * against speculation: nothing runs here that somebody else wrote. */
 	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_SSB, 1);
 	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	rc = rules_add(ctx);
+	rc = rules_add(ctx, j->reads);
 	if (rc == 0 && j->unix_sockets)
 		rc = rule_add(ctx, &files);
 	rc = rc ? rc : roots_add(ctx, j);

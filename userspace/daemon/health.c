@@ -52,7 +52,7 @@ static struct endpoint asked_at(const struct health_group *g, const struct conf_
 }
 
 static void target_make(struct health *h, const struct health_group *g, uint32_t group,
-			const struct conf_backend *b)
+			const struct conf_backend *b, const struct name_page *names)
 {
 	uint32_t at = b->slot - 1;
 	struct health_record *r = &h->page.records[at];
@@ -67,9 +67,14 @@ static void target_make(struct health *h, const struct health_group *g, uint32_t
 	endpoint_format(&h->targets[at].to, r->address);
 	r->kind = g->service ? SLUICE_L4 : SLUICE_L7;
 	r->up = 1;
+	if (b->host) {
+		struct name_seat seat = name_page_seat(names, b->host->index, b->seat);
+
+		health_seat(h, at, &seat);
+	}
 }
 
-static int groups_make(struct health *h, bool steered)
+static int groups_make(struct health *h, bool steered, const struct name_page *names)
 {
 	const struct conf *c = h->conf;
 	uint32_t largest = 0;
@@ -92,7 +97,7 @@ static int groups_make(struct health *h, bool steered)
 
 		largest = g->n > largest ? g->n : largest;
 		for (uint32_t k = 0; k < g->n; k++)
-			target_make(h, g, i, &g->backends[k]);
+			target_make(h, g, i, &g->backends[k], names);
 	}
 	h->members = calloc(largest + 1, sizeof(*h->members));
 	return h->members ? 0 : -ENOMEM;
@@ -136,14 +141,15 @@ static void state_take(struct health *h, uint32_t at, const struct health_page *
 }
 
 /* Which backends take requests; what changed in that is for the gate to know. */
-static void group_settle(struct health *h, struct health_group *g)
+void health_group_settle(struct health *h, struct health_group *g)
 {
 	bool panicked = g->panic;
 	uint32_t up = 0;
 
 	for (uint32_t i = 0; i < g->n; i++) {
 		h->members[i].up = h->states[first_slot(g) - 1 + i].up;
-		h->members[i].takes = g->backends[i].weight > 0;
+		h->members[i].takes = g->backends[i].weight > 0 &&
+				      !addr_is_any(&h->targets[first_slot(g) - 1 + i].to.addr);
 		up += h->members[i].up && h->members[i].takes;
 	}
 	g->panic = health_panics(h->members, g->n, g->conf->floor);
@@ -187,7 +193,7 @@ static void take_over(struct health *h, const struct health_page *from)
 		if (h->targets[at].health)
 			state_take(h, at, from);
 	for (size_t i = 0; i < h->n_groups; i++)
-		group_settle(h, &h->groups[i]);
+		health_group_settle(h, &h->groups[i]);
 }
 
 /* ---- results --------------------------------------------------------------------------- */
@@ -212,7 +218,7 @@ static void turned(struct health *h, struct health_group *g, uint32_t at, const 
 		h->page.head->downs++;
 	log_limited(&g->said, up ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "backend %s/%s %s is %s%s%s",
 		    g->name, r->backend, r->address, up ? "up" : "down", up ? "" : ": ", why);
-	group_settle(h, g);
+	health_group_settle(h, g);
 	if (g->dirty)
 		settle_soon(h);
 }
@@ -261,7 +267,7 @@ static void on_settle(evutil_socket_t fd, short what, void *arg)
 
 /* ---- life ------------------------------------------------------------------------------ */
 
-static int page_make(struct health *h, struct err *e)
+static int states_make(struct health *h, struct err *e)
 {
 	h->dir = h->conf->state_dir;
 	if (h->dir && health_page_make(&h->page, h->dir, h->conf->n_slots, e) == 0)
@@ -292,7 +298,7 @@ static void take_over_file(struct health *h)
 }
 
 int health_make(struct health **out, const struct conf *conf, bool steered,
-		const struct health *old, struct err *e)
+		const struct name_page *names, const struct health *old, struct err *e)
 {
 	struct health *h;
 	int rc;
@@ -305,8 +311,8 @@ int health_make(struct health **out, const struct conf *conf, bool steered,
 		return err_set(e, ENOMEM, "out of memory");
 	h->conf = conf;
 	h->page.fd = -1;
-	rc = page_make(h, e);
-	if (rc == 0 && groups_make(h, steered) != 0)
+	rc = states_make(h, e);
+	if (rc == 0 && groups_make(h, steered, names) != 0)
 		rc = err_set(e, ENOMEM, "out of memory");
 	if (rc) {
 		health_free(h);
@@ -368,7 +374,7 @@ int health_begin(struct health *h, const struct health *old, struct event_base *
 		return err_set(e, -rc, "out of memory");
 	health_gate_begin(h);
 	for (size_t i = 0; i < h->n_groups; i++)
-		group_settle(h, &h->groups[i]);
+		health_group_settle(h, &h->groups[i]);
 	settle_soon(h);
 	rc = health_page_publish(&h->page, h->dir, e);
 	return rc ? rc : checkers_start(&h->checkers, e);

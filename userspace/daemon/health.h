@@ -13,6 +13,7 @@
 #include "base/health_page.h"
 #include "conf/conf.h"
 #include "daemon/jail.h"
+#include "daemon/names.h"
 
 struct event_base;
 struct gate;
@@ -21,10 +22,10 @@ struct health;
 /*
  * *out stays NULL where nothing is checked. States are taken over from `old`, or without one
  * from what the last daemon left. conf is borrowed. steered: l4 services are checked, too. 0 or
- * -errno.
+ * -errno. names: the addresses of names, where there are any.
  */
 int health_make(struct health **out, const struct conf *conf, bool steered,
-		const struct health *old, struct err *e);
+		const struct name_page *names, const struct health *old, struct err *e);
 void health_free(struct health *h); /* NULL is fine, as for all of them */
 
 /* Read-only, for workers; -1: there is none. */
@@ -36,6 +37,9 @@ int health_begin(struct health *h, const struct health *old, struct event_base *
 		 const struct jail *jail, struct gate *gate, bool trap, struct err *e);
 /* Checks end; states stay as they are. */
 void health_end(struct health *h);
+
+/* Checks follow the addresses of names from now on. */
+void health_follow(struct health *h, struct names *names);
 
 /* The gate may be another by now: its tables are looked at, and brought to what is known. */
 void health_look(struct health *h, bool gone);

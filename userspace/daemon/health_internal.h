@@ -57,6 +57,11 @@ void health_probe_begin(struct health *h);
 /* A socket for a target that is marked, or -errno. */
 int health_probe_socket(struct health *h, uint32_t at);
 
+/* Which backends of a group take requests; what changed in that is for the gate to know. */
+void health_group_settle(struct health *h, struct health_group *g);
+/* health_names.c: who sits where that target looks. */
+void health_seat(struct health *h, uint32_t at, const struct name_seat *seat);
+
 static inline uint32_t first_slot(const struct health_group *g)
 {
 	return g->backends[0].slot;

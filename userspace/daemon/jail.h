@@ -20,6 +20,7 @@ struct jail {
 	gid_t gid;
 	bool change;       /* false: the keeper is not root, so the worker keeps its account */
 	bool unix_sockets; /* backends are some */
+	bool reads;        /* it may open files below its directories by any name */
 	bool any_call;     /* its system calls are not filtered: it runs programs */
 	const int *roots;  /* directories whose files it may open, borrowed */
 	size_t n_roots;

@@ -99,20 +99,29 @@ static void checks_begin(struct keeper *k, struct crew *crew)
 	if (crew->checks)
 		return;
 	crew->checks = true;
-	if (crew == k->coming)
+	if (crew == k->coming) {
+		names_end(k->current->names);
 		health_end(k->current->health);
+	}
 	if (health_begin(crew->health, old, k->base, &crew->jail,
 			 k->adopt.on ? &k->adopt.gate : NULL, k->o->debug, &e) != 0)
 		log_err("backends are not checked: %s", e.text);
+	if (names_publish(crew->names, &e) != 0)
+		log_err("%s", e.text);
 }
 
-static bool checker_ended(struct keeper *k, pid_t pid, int status)
+static bool is_helper(struct crew *crew, pid_t pid, int status)
 {
-	bool found = health_ended(k->current->health, pid, status) ||
-		     (k->coming && health_ended(k->coming->health, pid, status));
+	return crew &&
+	       (health_ended(crew->health, pid, status) || names_ended(crew->names, pid, status));
+}
+
+static bool helper_ended(struct keeper *k, pid_t pid, int status)
+{
+	bool found = is_helper(k->current, pid, status) || is_helper(k->coming, pid, status);
 
 	for (struct crew *c = k->leaving; !found && c; c = c->next)
-		found = health_ended(c->health, pid, status);
+		found = is_helper(c, pid, status);
 	return found;
 }
 
@@ -231,7 +240,7 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 			current_ended(k, status);
 		else if (k->coming && k->coming->pid == pid)
 			coming_ended(k, status);
-		else if (!checker_ended(k, pid, status))
+		else if (!helper_ended(k, pid, status))
 			leaving_ended(k, pid, status);
 	}
 	if (k->stopping && all_gone(k))
@@ -268,6 +277,7 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 	k->stopping = true;
 	evtimer_del(k->restart);
 	adopt_withdraw(&k->adopt, &k->current->listeners);
+	names_end(k->current->names);
 	health_end(k->current->health);
 	crew_drain(k->current);
 	listeners_close(&k->current->listeners);

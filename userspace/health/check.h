@@ -24,7 +24,8 @@
 /* Who is asked, and how; all of it borrowed. */
 struct check_target {
 	const struct conf_health *health;
-	struct endpoint to;
+	struct endpoint to;         /* at no address: it is not checked */
+	uint32_t moves;             /* times that it had another */
 	const char *pool, *backend; /* names, for an exec check */
 	bool marked;                /* its sockets come from the keeper (checker.h) */
 	struct tls *tls;            /* https */

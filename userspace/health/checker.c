@@ -100,7 +100,8 @@ static void on_done(struct check *check, bool ok, const char *why)
 				  .size = sizeof(msg),
 				  .target = index_of(j),
 				  .ok = ok,
-				  .ms = (uint32_t)took};
+				  .ms = (uint32_t)took,
+				  .moves = j->target->moves};
 	uint32_t pause = health_pause_ms(h->interval_ms, h->jitter, random_next(j->owner));
 
 	memcpy(msg.why, why, strnlen(why, sizeof(msg.why) - 1));
@@ -185,6 +186,28 @@ static void socket_here(struct checker *c, const struct checker_msg *msg, int fd
 	serve(c);
 }
 
+/* What was heard of the old address is forgotten. */
+static void move(struct checker *c, const struct checker_msg *msg)
+{
+	struct check_target *t = &c->start->targets[msg->target];
+	struct job *j = &c->jobs[msg->target];
+
+	if (j->is == JOB_RUNS) {
+		check_stop(&j->check);
+		asked(j);
+		c->running--;
+	} else if (j->is == JOB_WAITS) {
+		TAILQ_REMOVE(&c->waiting, j, line);
+	}
+	j->is = JOB_RESTS;
+	event_del(&j->due);
+	t->to = msg->to;
+	t->moves = msg->moves;
+	if (!addr_is_any(&t->to.addr))
+		rest(j, health_first_ms(t->health->interval_ms, random_next(c)));
+	serve(c);
+}
+
 static void on_control(evutil_socket_t fd, short what, void *arg)
 {
 	struct checker *c = arg;
@@ -201,9 +224,11 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	/* Without a keeper, and when it talks nonsense, there is nothing to stay for. */
-	if (n != sizeof(msg) || msg.size != sizeof(msg) || msg.type != CHECKER_MSG_SOCKET ||
-	    msg.target >= c->start->n)
+	if (n != sizeof(msg) || msg.size != sizeof(msg) || msg.target >= c->start->n ||
+	    (msg.type != CHECKER_MSG_SOCKET && msg.type != CHECKER_MSG_MOVE))
 		event_base_loopbreak(c->base);
+	else if (msg.type == CHECKER_MSG_MOVE)
+		move(c, &msg);
 	else
 		socket_here(c, &msg, descriptor_of(&head));
 }
@@ -256,7 +281,8 @@ static int jobs_make(struct checker *c)
 		j->target = &s->targets[i];
 		j->check.fd = -1;
 		evtimer_assign(&j->due, c->base, on_due, j);
-		rest(j, health_first_ms(j->target->health->interval_ms, random_next(c)));
+		if (!addr_is_any(&j->target->to.addr))
+			rest(j, health_first_ms(j->target->health->interval_ms, random_next(c)));
 	}
 	return 0;
 }

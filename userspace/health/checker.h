@@ -28,16 +28,19 @@ struct checker_start {
  *   SOCKET   checker to keeper: one is wanted for `target`, marked for the way that the gate
  *            forwards, which takes a privilege; and the answer, with the descriptor beside
  *            it, or with ok = 0
+ *   MOVE     keeper to checker: `target` is at `to` from now on; at no address, it is not checked
  * When the keeper's end closes, the checker ends.
  */
-enum checker_msg_type { CHECKER_MSG_RESULT = 1, CHECKER_MSG_SOCKET = 2 };
+enum checker_msg_type { CHECKER_MSG_RESULT = 1, CHECKER_MSG_SOCKET = 2, CHECKER_MSG_MOVE = 3 };
 
 struct checker_msg {
 	uint32_t type; /* enum checker_msg_type */
 	uint32_t size; /* sizeof(struct checker_msg) */
 	uint32_t target;
 	uint32_t ok;
-	uint32_t ms; /* that the check took */
+	uint32_t ms;    /* that the check took */
+	uint32_t moves; /* of the target, so far: results of an earlier address say nothing */
+	struct endpoint to;
 	char why[EXPECT_WHY];
 };
 

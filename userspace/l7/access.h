@@ -41,7 +41,8 @@
 	REASON(denied, "a route refuses it")                                                       \
 	REASON(expression, "an expression of a route took too long")                               \
 	REASON(no_file, "a route has no file for it, or must not give it away")                    \
-	REASON(file_cut, "the file became shorter, or unreadable, while it was sent")
+	REASON(file_cut, "the file became shorter, or unreadable, while it was sent")              \
+	REASON(unresolved, "the names of its backends have no address")
 
 enum access_reason {
 #define REASON(name, text) ACCESS_##name,

@@ -42,7 +42,9 @@ static void leave(struct client *c)
 static enum go none_left(struct client *c)
 {
 	if (c->req->n_tried == 0)
-		return answer_fail(c, 503, ACCESS_no_backend);
+		return answer_fail(c, 503,
+				   pool_is_nowhere(pool_of(c)) ? ACCESS_unresolved
+							       : ACCESS_no_backend);
 	if (c->req->reason == ACCESS_connect_timeout || c->req->reason == ACCESS_response_timeout)
 		return answer_fail(c, 504, c->req->reason);
 	if (c->req->reason == ACCESS_backend_gone)
@@ -115,6 +117,7 @@ static enum go choose(struct client *c)
 		pool_begin(p);
 	c->req->paid = false;
 	c->req->tried[c->req->n_tried++] = c->req->backend = b;
+	c->req->asked = b->endpoint;
 	c->req->connect_ms = t->now_ms;
 	if (c->req->upstream) {
 		c->req->retries += c->req->again;

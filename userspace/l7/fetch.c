@@ -161,6 +161,7 @@ static void leader_told(struct client *c)
 	if (!to)
 		return;
 	to->req->backend = c->req->backend;
+	to->req->asked = c->req->asked;
 	to->req->retries = c->req->retries;
 	to->req->connect_ms = c->req->connect_ms;
 	to->req->connected_ms = c->req->connected_ms;

@@ -24,6 +24,7 @@ static void swap(struct client *c)
 	upstream_close(c->req->upstream);
 	c->req->upstream = c->req->rival;
 	c->req->backend = c->req->rival->backend;
+	c->req->asked = c->req->backend->endpoint;
 	c->req->rival = NULL;
 	c->req->scanned = 0;
 	c->req->connected_ms = t->now_ms;

@@ -33,10 +33,11 @@ static void backend_init(struct pool *p, const struct conf_backend *conf, unsign
 		.balance = backup ? &p->backups : &p->primaries,
 		.index = backup ? at - p->n_primaries : at,
 		.endpoint = conf->endpoint,
+		.there = !conf->host,
 		.up = true,
 	};
 	TAILQ_INIT(&b->pooled);
-	b->balance->members[b->index].weight = conf->weight;
+	b->balance->members[b->index].weight = b->there ? conf->weight : 0;
 }
 
 const char *backend_text(const struct backend *b, char buf[ENDPOINT_TEXT])
@@ -113,7 +114,7 @@ static void eject(struct backend *b)
 	for (unsigned i = 0; i < b->pool->n; i++) {
 		const struct backend *other = &b->pool->backends[i];
 
-		all += other->conf->weight > 0;
+		all += other->there && other->conf->weight > 0;
 		aside += other != b && other->outlier.until_ms > now;
 	}
 	if (b->outlier.until_ms > now || aside * 100 > conf->share * all)
@@ -147,9 +148,10 @@ static void interval_end(struct pool *p)
 
 /* ---- what each may take now ----------------------------------------------------------- */
 
+/* It is somewhere, and checks do not speak against it. */
 static bool checked_up(const struct backend *b)
 {
-	return health_page_takes(b->pool->thread->health, b->conf->slot);
+	return b->there && health_page_takes(b->pool->thread->health, b->conf->slot);
 }
 
 /* A slow start: the share grows with the time since it came back. */
@@ -181,12 +183,16 @@ static bool renew(struct backend *b)
 
 static void pool_renew(struct pool *p)
 {
+	static struct log_rate place_rate;
 	bool primaries = false, backups = false;
 
 	if (!p->stale && p->thread->now_ms < p->renewed_ms + POOL_RENEW_MS)
 		return;
 	p->stale = false;
 	p->renewed_ms = p->thread->now_ms;
+	/* Without memory hash goes on by where members stood. */
+	if (pool_seats_look(p) && place(p) != 0)
+		log_limited(&place_rate, LOG_LEVEL_ERR, "out of memory pool=%s", p->conf->name);
 	if (p->conf->outlier.on && p->renewed_ms >= p->interval_ms && p->n)
 		interval_end(p);
 	for (unsigned i = 0; i < p->n_primaries; i++)

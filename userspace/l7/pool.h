@@ -49,6 +49,8 @@ struct backend {
 	struct balance *balance; /* of primaries, or of backups */
 	uint32_t index;          /* its member there */
 	struct endpoint endpoint;
+	uint32_t turn; /* of its seat, if its address is one of a name's */
+	bool there;    /* it has an address, or is a UNIX socket */
 	TAILQ_HEAD(, upstream) pooled;
 	uint32_t n_pooled;
 	uint64_t rest_ms; /* thread time until which it rests; 0 = it does not */
@@ -87,7 +89,8 @@ struct pool {
 	unsigned n, n_primaries;
 	struct balance primaries, backups;
 	uint64_t renewed_ms;
-	bool stale; /* something changed that renewing will see */
+	uint32_t turn; /* of the names' addresses, when it looked */
+	bool stale;    /* something changed that renewing will see */
 	TAILQ_HEAD(, waiter) waiters;
 	uint32_t n_waiting;
 	const struct upstream_calls *calls;
@@ -104,6 +107,11 @@ struct pool {
 int pool_init(struct pool *p, const struct conf_pool *conf, struct upstreams *owner,
 	      const struct upstream_calls *calls);
 void pool_fini(struct pool *p);
+
+/* pool_seats.c: takes up what addresses names have by now. True: backends have moved. */
+bool pool_seats_look(struct pool *p);
+/* All its backends have names, and no name has an address. */
+bool pool_is_nowhere(const struct pool *p);
 
 /* Who asks. */
 struct pool_ask {

@@ -47,7 +47,7 @@ static void log_line(struct client *c)
 		.bytes = c->link.sent - c->req->sent_before,
 		.service = c->service->name,
 		.route = c->req->route->name,
-		.upstream = c->req->backend ? &c->req->backend->endpoint : NULL,
+		.upstream = c->req->backend ? &c->req->asked : NULL,
 		.upstream_path = c->req->backend ? c->req->backend->conf->path : NULL,
 		.backend = c->req->backend ? c->req->backend->conf->name : NULL,
 		.bytes_body = c->req->up.body.received,

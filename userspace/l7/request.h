@@ -73,6 +73,7 @@ struct request {
 	const struct conf_pool *pool;
 	struct upstream *upstream;
 	struct backend *backend; /* the last one asked */
+	struct endpoint asked;   /* where that is, or was */
 	size_t scanned;          /* of the head being read, the client's or the backend's */
 	struct buf head;         /* as it goes to a backend, while there is no connection */
 	enum http1_method method;

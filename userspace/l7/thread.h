@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "base/health_page.h"
+#include "base/name_page.h"
 #include "base/span.h"
 #include "conf/conf.h"
 #include "l7/access.h"
@@ -33,6 +34,7 @@ struct thread {
 	const struct conf *conf;          /* borrowed */
 	const int *roots;                 /* borrowed; directories, as in conf.roots */
 	const struct health_page *health; /* borrowed; NULL: no backend is checked */
+	const struct name_page *names;    /* borrowed; NULL: no backend has a name */
 	struct pool_shared *shared;       /* borrowed; with the other threads */
 	unsigned index;                   /* among them */
 	struct event_base *base;

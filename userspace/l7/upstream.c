@@ -31,7 +31,7 @@ int upstreams_init(struct upstreams *us, struct thread *thread, const struct ups
 	return rc;
 }
 
-static void backend_flush(struct backend *b)
+void upstreams_forget(struct backend *b)
 {
 	struct upstream *u;
 
@@ -43,7 +43,7 @@ void upstreams_flush(struct upstreams *us)
 {
 	for (unsigned i = 0; us->pools && i < us->thread->conf->n_pools; i++)
 		for (unsigned b = 0; b < us->pools[i].n; b++)
-			backend_flush(&us->pools[i].backends[b]);
+			upstreams_forget(&us->pools[i].backends[b]);
 }
 
 void upstreams_fini(struct upstreams *us)
@@ -136,6 +136,7 @@ static struct upstream *upstream_new(struct backend *b, void *user)
 	if (fd >= 0 && link_open(&u->link, fd, thread_of(b)->base, on_event, u) == 0 &&
 	    encrypt(u, b)) {
 		u->backend = b;
+		u->turn = b->turn;
 		u->user = user;
 		u->connecting = true;
 		u->timer.fire = too_old;
@@ -207,7 +208,8 @@ void upstream_put(struct upstream *u)
 
 	assert(buf_len(&u->link.in) == 0);
 	if (b->n_pooled >= b->pool->conf->upstream_idle_max ||
-	    b->pool->owner->n_pooled >= t->conf->max_connections || t->draining) {
+	    b->pool->owner->n_pooled >= t->conf->max_connections || t->draining ||
+	    u->turn != b->turn) {
 		upstream_close(u);
 		return;
 	}

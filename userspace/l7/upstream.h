@@ -16,6 +16,7 @@ struct upstream {
 	struct timer timer; /* pooled: until it is too old */
 	TAILQ_ENTRY(upstream) entry;
 	struct backend *backend;
+	uint32_t turn;     /* of the backend's address, when it was made */
 	void *user;        /* whose request it carries; NULL = pooled */
 	bool connecting;   /* the first sending tells whether it succeeded */
 	bool introduced;   /* a PROXY header was sent */
@@ -43,6 +44,8 @@ int upstreams_init(struct upstreams *us, struct thread *thread, const struct ups
 void upstreams_fini(struct upstreams *us);
 /* Closes those that are pooled. */
 void upstreams_flush(struct upstreams *us);
+/* The backend has another address: pooled connections go to the old one. */
+void upstreams_forget(struct backend *b);
 /* Now and then, and when another thread has freed something: those who wait try again. */
 void upstreams_serve(struct upstreams *us);
 

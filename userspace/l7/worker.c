@@ -105,6 +105,7 @@ static int crewman_init(struct crewman *m, struct worker *w, unsigned index)
 	m->thread.shared = &w->shared;
 	m->thread.index = index;
 	rc = m->wake_fd < 0 ? -errno : thread_init(&m->thread, s->conf, s->access_log);
+	m->thread.names = s->names;
 	rc = rc ? rc : tls_thread_init(&m->thread.tls, &m->thread, &w->tls);
 	rc = rc ? rc : requests_init(&m->requests, &m->thread);
 	rc = rc ? rc : listen_init(&m->listen, &m->requests, s->listeners, s->n_listeners, index);

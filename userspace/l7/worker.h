@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "base/health_page.h"
+#include "base/name_page.h"
 #include "conf/conf.h"
 
 /* A listening socket (non-blocking; accepted sockets inherit TCP_NODELAY) and the one thread
@@ -30,6 +31,7 @@ struct worker_start {
 	int keyring;      /* of services that speak TLS, or -1 */
 	const int *roots; /* directories, as in conf.roots */
 	int tickets;      /* keys of session tickets, or -1 */
+	const struct name_page *names;    /* where backends with names are; NULL = none has one */
 	const struct health_page *health; /* which backends take requests; NULL = all */
 };
 
