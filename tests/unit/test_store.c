@@ -134,6 +134,35 @@ static void test_a_newer_one_takes_its_place(void **unused)
 	assert_int_equal(stats.inserted, 2);
 }
 
+/* What is put in the place of one that was purged meanwhile stays out; so does what a later ban
+ * means. */
+static void test_replacing(void **unused)
+{
+	struct object *old, *o;
+
+	(void)unused;
+	put("/a", "A: b\r\n", 100);
+	old = store_find(store, key_of("/a"), &request, false);
+	o = object_new("A: c\r\n", "", 0, 100);
+	assert_true(store_replace(store, key_of("/a"), old, o));
+	object_unref(old);
+	old = store_find(store, key_of("/a"), &request, false);
+	assert_ptr_equal(old, o);
+	object_unref(o);
+
+	o = object_new("A: d\r\n", "", 0, 100);
+	store_ban(store, STORE_BAN_HOST, SPAN("host"), false);
+	assert_true(store_replace(store, key_of("/a"), old, o));
+	assert_false(has("/a"));
+	object_unref(old);
+	old = o;
+	o = object_new("A: e\r\n", "", 0, 100);
+	assert_false(store_replace(store, key_of("/a"), old, o));
+	assert_false(has("/a"));
+	object_unref(old);
+	object_unref(o);
+}
+
 static void test_variants_are_told_apart(void **unused)
 {
 	struct object *o;
@@ -315,6 +344,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_was_put_is_found),
 		TEST(test_a_newer_one_takes_its_place),
+		TEST(test_replacing),
 		TEST(test_variants_are_told_apart),
 		TEST(test_memory_is_never_exceeded),
 		TEST(test_a_scan_leaves_what_is_hot),

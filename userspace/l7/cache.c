@@ -10,7 +10,7 @@
 
 #include "base/writer.h"
 
-static struct store_key key_of(const struct client *c)
+struct store_key cache_key_of(const struct client *c)
 {
 	const struct cached *cd = &c->req->cached;
 
@@ -52,12 +52,13 @@ static struct span status_text(const struct client *c, const struct object *o,
 struct span cache_status_passed(const struct client *c, char text[CACHE_STATUS_BYTES])
 {
 	const struct cached *cd = &c->req->cached;
+	const char *stored = cd->takes.fill ? "; stored" : "";
 	int n;
 
 	if (!cd->use || !cd->use->conf->cache_status || cd->forward == CACHE_FWD_NONE)
 		return SPAN("");
-	n = snprintf(text, CACHE_STATUS_BYTES, "Cache-Status: %s; fwd=%s\r\n",
-		     thread_of(c)->conf->hop_name, forwards[cd->forward]);
+	n = snprintf(text, CACHE_STATUS_BYTES, "Cache-Status: %s; fwd=%s%s\r\n",
+		     thread_of(c)->conf->hop_name, forwards[cd->forward], stored);
 	return (struct span){text, (size_t)n};
 }
 
@@ -96,6 +97,23 @@ static bool bypasses(const struct http1_head *h, const struct conf_caching *conf
 	return h->body == HTTP1_BODY_CHUNKED || h->content_length > 0 || h->upgrade ||
 	       h->authority.len == 0 || has_field(h, HTTP1_F_IF_MATCH) ||
 	       has_field(h, HTTP1_F_IF_UNMODIFIED_SINCE) || has_cookie(h, conf);
+}
+
+/* An answer to POST may be for everybody who asks with GET, if nothing in the request could have
+ * made it another one than theirs. */
+static bool may_take(const struct http1_head *h, const struct caching *use)
+{
+	const struct cache_ask ask = {.key_headers = use->key.headers,
+				      .n_key_headers = use->key.n_headers,
+				      .allowed = use->conf->allow_headers,
+				      .n_allowed = use->conf->n_allow_headers};
+	struct fresh_request asks;
+
+	if (h->method != HTTP1_M_POST || has_field(h, HTTP1_F_AUTHORIZATION) ||
+	    has_cookie(h, use->conf) || cache_head_poisons(h, &ask))
+		return false;
+	fresh_request_read(&asks, h);
+	return !asks.no_store || use->policy.ignore_request;
 }
 
 static bool key_keep(struct client *c, const struct store_key *key)
@@ -161,7 +179,7 @@ static bool look(struct client *c, const struct http1_head *h, struct store_key 
 	if (h->method == HTTP1_M_GET && key_keep(c, &key)) {
 		cd->joins = true;
 		store_count(cd->use->store, cd->base ? STORE_VALIDATIONS : STORE_MISSES);
-	} else if (h->method == HTTP1_M_HEAD) {
+	} else if (cd->base && !has_field(h, HTTP1_F_AUTHORIZATION)) {
 		key_keep(c, &key);
 	}
 	return false;
@@ -207,8 +225,7 @@ bool cache_begin(struct client *c, const struct http1_head *h)
 		struct store_key k = store_key(use->store, text);
 
 		cd->forward = CACHE_FWD_METHOD;
-		if (text.len)
-			key_keep(c, &k);
+		cd->may_take = text.len && key_keep(c, &k) && may_take(h, use);
 	} else if (text.len && (h->method == HTTP1_M_GET || h->method == HTTP1_M_HEAD) &&
 		   !bypasses(h, use->conf)) {
 		fresh_request_read(&cd->asks, h);
@@ -260,11 +277,11 @@ static enum go join(struct client *c, const struct http1_head *h, bool alone)
 	bool range = has_field(h, HTTP1_F_RANGE), own;
 
 	alone |= range || has_field(h, HTTP1_F_AUTHORIZATION) ||
-		 store_passes(store, key_of(c), t->now_ms);
+		 store_passes(store, cache_key_of(c), t->now_ms);
 	own = alone && (range || !cd->base);
 	if (range && cd->forward == CACHE_FWD_URI_MISS)
 		cd->forward = CACHE_FWD_PARTIAL;
-	cd->fill = store_fill(store, key_of(c), own ? NULL : cd->base, alone, &cd->lead);
+	cd->fill = store_fill(store, cache_key_of(c), own ? NULL : cd->base, alone, &cd->lead);
 	if (!cd->fill)
 		return pass(c);
 	cache_sleeper_set(c);
@@ -287,7 +304,7 @@ static void renew(struct client *c)
 {
 	struct cached *cd = &c->req->cached;
 	bool lead;
-	struct fill *f = store_fill(cd->use->store, key_of(c), cd->base, false, &lead);
+	struct fill *f = store_fill(cd->use->store, cache_key_of(c), cd->base, false, &lead);
 
 	if (f && lead)
 		fetch_start(c, NULL, f, false);
@@ -398,38 +415,6 @@ enum go cache_timeout(struct client *c)
 	return request_taken(c) ? WAIT : request_abort(c, ACCESS_client_timeout);
 }
 
-/* ---- changing ------------------------------------------------------------------------- */
-
-static void invalidate(struct client *c, const struct http1_head *answer)
-{
-	struct cached *cd = &c->req->cached;
-	struct store_key key = key_of(c);
-	char near[CACHE_KEY_MOST];
-
-	store_remove(cd->use->store, key);
-	for (unsigned i = 0; i < answer->n_fields; i++) {
-		const struct http1_field *f = &answer->fields[i];
-		size_t n;
-
-		if (f->id != HTTP1_F_LOCATION && f->id != HTTP1_F_CONTENT_LOCATION)
-			continue;
-		n = cache_key_near(near, sizeof(near), key.text, f->value);
-		if (n)
-			store_remove(cd->use->store,
-				     store_key(cd->use->store, (struct span){near, n}));
-	}
-}
-
-void cache_passed(struct client *c, const struct http1_head *answer)
-{
-	struct cached *cd = &c->req->cached;
-
-	if (!cd->use || cd->key.end == 0)
-		return;
-	if (!fresh_safe(c->req->method) && answer->status >= 200 && answer->status < 400)
-		invalidate(c, answer);
-}
-
 void cache_clear(struct client *c)
 {
 	struct cached *cd = &c->req->cached;
@@ -439,6 +424,7 @@ void cache_clear(struct client *c)
 	if (!cd->use)
 		return;
 	leave(c);
+	cache_taking_clear(c);
 	cache_serve_clear(c);
 	object_unref(cd->base);
 	buf_release(&thread_of(c)->pool, &cd->key);

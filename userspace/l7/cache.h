@@ -15,6 +15,7 @@
 #define L7_CACHE_H
 
 #include "l7/caching.h"
+#include "l7/relay.h"
 
 #define CACHE_STATUS_BYTES 160
 
@@ -41,6 +42,14 @@ struct serve {
 	size_t chunk_left;
 };
 
+/* An answer to POST that is kept for GET while it goes to its client (cache_change.c). */
+struct taking {
+	struct relay_tap tap;
+	struct fill *fill; /* a reference; NULL: none is kept */
+	struct object *object;
+	struct content *content; /* NULL: there is none */
+};
+
 /* What a client has to do with a cache. */
 struct cached {
 	const struct caching *use; /* NULL: nothing */
@@ -48,9 +57,11 @@ struct cached {
 	uint64_t hash;
 	struct fresh_request asks;
 	enum cache_forward forward;
-	bool joins;             /* it waits for a fetch, or makes one */
-	bool renew;             /* base answers, and is fetched anew */
-	struct object *base;    /* is to be validated; a reference */
+	bool joins;          /* it waits for a fetch, or makes one */
+	bool renew;          /* base answers, and is fetched anew */
+	struct object *base; /* is to be validated; of HEAD, what GET has; a reference */
+	bool may_take;       /* an answer to this POST may be kept for GET */
+	struct taking takes;
 	bool waited;            /* for a fetch of somebody else */
 	bool alone;             /* it has waited once, in vain */
 	bool lead;              /* the fetch is made for it */
@@ -66,16 +77,26 @@ struct cached {
 /* The head h of a request was read, its target normalised. True: the answer is there, and the
  * step set. */
 bool cache_begin(struct client *c, const struct http1_head *h);
+/* The key of its target; cache_begin has made it. */
+struct store_key cache_key_of(const struct client *c);
 /* c->head has what a backend gets: the step that comes next. */
 void cache_next(struct client *c);
-/* The backend's final answer to a request that went past the cache. */
-void cache_passed(struct client *c, const struct http1_head *answer);
 /* Cache-Status for such an answer, as a whole field line, into text; may be empty. */
 struct span cache_status_passed(const struct client *c, char text[CACHE_STATUS_BYTES]);
 /* "hit", or why the origin was asked; empty: no cache was. */
 struct span cache_word(const struct client *c);
 /* Everything is given back. */
 void cache_clear(struct client *c);
+
+/* ---- cache_change.c ------------------------------------------------------------------- */
+
+/* The backend's final answer to a request that went past the cache: what it changes there. */
+void cache_passed(struct client *c, const struct http1_head *answer);
+/* Who is shown its content, or NULL. */
+struct relay_tap *cache_tap(struct client *c);
+/* All of it was read. */
+void cache_taken(struct client *c);
+void cache_taking_clear(struct client *c);
 
 /* ---- cache_purge.c -------------------------------------------------------------------- */
 

@@ -316,6 +316,22 @@ static bool in_list(struct span name, const char *const *list, size_t n)
 	return false;
 }
 
+static bool poisons_with(const struct http1_field *f, const struct cache_ask *ask)
+{
+	return (f->id == HTTP1_F_FORWARDED || f->id == HTTP1_F_OTHER) &&
+	       in_list(f->name, poisons, sizeof(poisons) / sizeof(poisons[0])) &&
+	       !in_list(f->name, ask->key_headers, ask->n_key_headers) &&
+	       !in_list(f->name, ask->allowed, ask->n_allowed);
+}
+
+bool cache_head_poisons(const struct http1_head *h, const struct cache_ask *ask)
+{
+	for (unsigned i = 0; i < h->n_fields; i++)
+		if (poisons_with(&h->fields[i], ask))
+			return true;
+	return false;
+}
+
 static bool asks_without(const struct http1_field *f, const struct cache_ask *ask)
 {
 	switch (f->id) {
@@ -324,13 +340,8 @@ static bool asks_without(const struct http1_field *f, const struct cache_ask *as
 	case HTTP1_F_IF_RANGE:
 	case HTTP1_F_RANGE:
 		return !ask->own;
-	case HTTP1_F_FORWARDED:
-	case HTTP1_F_OTHER:
-		return in_list(f->name, poisons, sizeof(poisons) / sizeof(poisons[0])) &&
-		       !in_list(f->name, ask->key_headers, ask->n_key_headers) &&
-		       !in_list(f->name, ask->allowed, ask->n_allowed);
 	default:
-		return false;
+		return poisons_with(f, ask);
 	}
 }
 

@@ -78,6 +78,9 @@ struct cache_ask {
 /* A head that was written for a backend, read again; false: it cannot be. */
 bool cache_request_parse(struct http1_head *h, const struct buf *head);
 
+/* The request has fields that cache_head_ask would leave out because of what they may change. */
+bool cache_head_poisons(const struct http1_head *h, const struct cache_ask *ask);
+
 /* head: a request's, as a backend gets it. */
 size_t cache_head_ask(char *out, size_t room, const struct http1_head *head,
 		      const struct cache_ask *ask);

@@ -7,15 +7,6 @@
 #include "l7/request.h"
 
 #include <assert.h>
-#include <time.h>
-
-static int64_t wall(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	return now.tv_sec;
-}
 
 /* ---- which answer --------------------------------------------------------------------- */
 
@@ -32,7 +23,8 @@ static bool choose(struct client *c, const struct object *o, const struct http1_
 
 	if (o->status != 200 && o->status != 206)
 		return true;
-	return selection_choose(&c->req->part, request, &v, o->whole ? o->whole : o->size, wall());
+	return selection_choose(&c->req->part, request, &v, o->whole ? o->whole : o->size,
+				thread_wall());
 }
 
 /* ---- its head ------------------------------------------------------------------------- */

@@ -185,6 +185,7 @@ static enum go final(struct client *c, uint32_t len)
 	facts.keep_alive = c->req->minor == 0 && !c->req->close;
 	relay_init(&c->req->down, h->body, h->content_length, chunk);
 	c->req->down.ahead = c->service->response_buffer;
+	c->req->down.tap = cache_tap(c);
 	facts.trailers = c->req->down.trailers = c->req->trailers && chunk;
 	encode_answer(c, h, &facts);
 	if (c->req->up_done)
@@ -306,6 +307,7 @@ enum go exchange_respond(struct client *c)
 	}
 	if (!relay_read_all(&c->req->down))
 		return go == TURN ? TURN : request_wait(c, c->req->route->body_ms);
+	cache_taken(c);
 	if (!relay_settle(&c->req->down, &u->link, &c->link, &t->pool))
 		return request_abort(c, ACCESS_no_memory);
 	exchange_release(c);

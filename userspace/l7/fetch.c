@@ -9,7 +9,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct fetch {
 	const struct caching *use;
@@ -30,14 +29,6 @@ struct fetch {
 	uint32_t ask_len;
 	char bytes[]; /* the key, then the request as the client sent it */
 };
-
-static int64_t wall(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	return now.tv_sec;
-}
 
 /* ---- its beginning -------------------------------------------------------------------- */
 
@@ -209,7 +200,7 @@ static enum go validated(struct client *c, uint32_t len)
 	struct thread *t = thread_of(c);
 	const struct fresh_asked ask = {.method = HTTP1_M_GET,
 					.delay = (int64_t)(t->now_ms - f->asked_ms) / 1000};
-	struct object *o = caching_updated(t, f->use, f->fill->base, &t->head, &ask, wall());
+	struct object *o = caching_updated(t, f->use, f->fill->base, &t->head, &ask, thread_wall());
 
 	if (!o)
 		return fetch_failed(c, 502, ACCESS_no_memory);
@@ -292,7 +283,7 @@ enum go fetch_answered(struct client *c, uint32_t len)
 	const struct http1_head *h = &t->head;
 	char vary[CACHE_VARY_MOST];
 	struct fresh_response said;
-	struct caching_answer a = {.head = h, .said = &said, .shared = true, .now = wall()};
+	struct caching_answer a = {.head = h, .said = &said, .shared = true, .now = thread_wall()};
 	enum fresh_reason why;
 
 	if (h->status == 304 && f->fill->base)

@@ -175,6 +175,8 @@ static enum relay_result feed(struct relay *r, struct buf *in, struct buf *out,
 	if (r->most && r->body.received > r->most)
 		return RELAY_LARGE;
 	r->ended = result == BODY_DONE;
+	if (r->tap && content.len)
+		r->tap->content(r->tap, content);
 	if (chunk && content.len)
 		chunk_add(out, content);
 	else

@@ -16,6 +16,11 @@
 
 #define RELAY_TURNS 16 /* buffers in one go, before other connections have theirs */
 
+/* Somebody who is shown the content too, as it came from the sender. */
+struct relay_tap {
+	void (*content)(struct relay_tap *tap, struct span bytes);
+};
+
 struct relay {
 	struct body body;
 	uint64_t most;  /* bytes of content that are let through; 0 = all; set after relay_init */
@@ -28,6 +33,7 @@ struct relay {
 	struct buf trailer;      /* fields so far, until the end; private */
 	uint32_t held;           /* content at the front of src->in, already checked; private */
 	struct encoder *encoder; /* content goes through it, into chunks; set after relay_init */
+	struct relay_tap *tap;   /* or NULL; set after relay_init */
 };
 
 enum relay_result {

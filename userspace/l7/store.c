@@ -384,6 +384,22 @@ bool store_put(struct store *s, struct store_key key, struct object *o, struct f
 	return e != NULL;
 }
 
+bool store_replace(struct store *s, struct store_key key, struct object *old, struct object *o)
+{
+	struct shard *sh = shard_of(s, key.hash);
+	bool there;
+
+	pthread_mutex_lock(&sh->lock);
+	there = old->listed;
+	if (there) {
+		o->ban = old->ban;
+		atomic_store(&o->ask, atomic_load(&old->ask));
+		put(sh, old->entry, object_ref(o));
+	}
+	pthread_mutex_unlock(&sh->lock);
+	return there;
+}
+
 static void fill_unlist_of(struct shard *sh, struct fill *f)
 {
 	struct entry *e = f->entry;

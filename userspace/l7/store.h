@@ -167,6 +167,10 @@ bool store_room(struct store *s, uint64_t bytes);
  * is its origin, still may. */
 bool store_put(struct store *s, struct store_key key, struct object *o, struct fill *f);
 
+/* Puts o, which is old with other fields, in the place of old, if that is still there: what was
+ * purged meanwhile does not come back. */
+bool store_replace(struct store *s, struct store_key key, struct object *old, struct object *o);
+
 /* Everything under the key is used only after asking the origin. True when there was something. */
 bool store_age(struct store *s, struct store_key key);
 /* Everything under the key goes. True when there was something. */

@@ -66,3 +66,11 @@ struct span thread_date(struct thread *t)
 	}
 	return (struct span){t->date, strlen(t->date)};
 }
+
+int64_t thread_wall(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return now.tv_sec;
+}

@@ -71,5 +71,7 @@ void thread_fini(struct thread *t);
 void thread_clock(struct thread *t);
 /* The Date field with its CRLF (RFC 9110 section 6.6.1). Valid until the next call. */
 struct span thread_date(struct thread *t);
+/* Seconds since 1970, as responses tell time. */
+int64_t thread_wall(void);
 
 #endif
