@@ -171,8 +171,24 @@ static void overrides_read(struct reading *r, cfg_t *sec, const struct conf_serv
 	route->body_ms = own.body_ms;
 	route->websocket = own.websocket;
 	route->trace = own.trace;
+	route->request_buffer = own.request_buffer;
+	route->response_buffer = own.response_buffer;
 	route->connect_ms = pool.connect_ms;
 	route->response_ms = pool.response_ms;
+}
+
+/* What sections of the service do not count here. */
+static void sections_off_read(struct reading *r, cfg_t *sec, cfg_t *service,
+			      struct conf_route *route)
+{
+	static const char *const names[] = {"compress", "cache"};
+
+	settings_read(r, "route", sec, 0, route);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (value_of(sec, names[i]) && !cfg_size(service, names[i]))
+			complain(r, value_of(sec, names[i])->line,
+				 "%s: the service has no such section; remove it, or write %s { }",
+				 names[i], names[i]);
 }
 
 /* What a backend, or a directory, is asked for instead. */
@@ -212,7 +228,7 @@ static void names_gather(struct reading *r, struct conf_route *route)
 	route->changes = route->request.n || route->rewrite.n || route->upstream_host.n;
 }
 
-static void route_read(struct reading *r, cfg_t *sec, const struct conf_service *s,
+static void route_read(struct reading *r, cfg_t *sec, cfg_t *service, const struct conf_service *s,
 		       struct conf_route *route)
 {
 	struct value *v;
@@ -229,6 +245,7 @@ static void route_read(struct reading *r, cfg_t *sec, const struct conf_service 
 	if ((v = value_of(sec, "content_type")))
 		content_type_read(r, v, route);
 	overrides_read(r, sec, s, route);
+	sections_off_read(r, sec, service, route);
 	route_edits_read(r, sec, route->line, route);
 	rewrite_read(r, sec, route);
 	names_gather(r, route);
@@ -274,6 +291,10 @@ static void fallback_make(const struct conf_service *s, struct conf_route *route
 		.body_ms = s->body_ms,
 		.websocket = s->websocket,
 		.trace = s->trace,
+		.request_buffer = s->request_buffer,
+		.response_buffer = s->response_buffer,
+		.compress = true,
+		.cache = true,
 	};
 	if (!s->pool)
 		return;
@@ -339,7 +360,7 @@ void routes_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	}
 	routes->items = reading_alloc(r, n, sizeof(*routes->items));
 	for (unsigned i = 0; routes->items && !r->oom && i < n; i++)
-		route_read(r, cfg_getnsec(sec, "route", i), s, &routes->items[routes->n++]);
+		route_read(r, cfg_getnsec(sec, "route", i), sec, s, &routes->items[routes->n++]);
 	if (r->oom)
 		return;
 	names_check(r, routes);

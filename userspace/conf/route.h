@@ -102,8 +102,9 @@ struct conf_route {
 	/* The service's own, or others. */
 	uint32_t body_ms;
 	uint64_t max_body;
-	bool websocket;
-	bool trace;
+	uint32_t request_buffer, response_buffer;
+	bool websocket, trace;
+	bool compress, cache; /* no: the service's section does not count */
 	/* The pool's own, or others. */
 	uint32_t connect_ms, response_ms;
 

@@ -30,6 +30,7 @@
 #define CACHING(name, kind, ...)  ROW("caching", name, kind, 0, struct conf_caching, __VA_ARGS__)
 #define L7(name, kind, ...)       ROW("service", name, kind, SLUICE_L7, struct conf_service, __VA_ARGS__)
 #define TLS(name, kind, ...)      ROW("tls", name, kind, 0, struct conf_tls, __VA_ARGS__)
+#define ROUTE(name, kind, ...)    ROW("route", name, kind, 0, struct conf_route, __VA_ARGS__)
 #define FILES(name, kind, ...)    ROW("files", name, kind, 0, struct conf_files, __VA_ARGS__)
 #define MS                        SETTING_MS
 #define BYTES                     SETTING_BYTES
@@ -107,6 +108,8 @@ const struct setting settings[] = {
 	CACHING("cache_status", YES, cache_status, 1, 0, 1),
 	CACHING("query", YES, query, 1, 0, 1),
 
+	ROUTE("compress", YES, compress, 1, 0, 1),
+	ROUTE("cache", YES, cache, 1, 0, 1),
 	FILES("precompressed", YES, precompressed, 0, 0, 1),
 
 	LIMIT("packets", COUNT, packets, 0, 0, 10000000),

@@ -213,7 +213,7 @@ bool cache_begin(struct client *c, const struct http1_head *h)
 	struct span text = {NULL, 0};
 	char key[CACHE_KEY_MOST];
 
-	if (!use)
+	if (!use || !c->req->route->cache)
 		return false;
 	cd->use = use;
 	cd->forward = CACHE_FWD_BYPASS;

@@ -129,7 +129,7 @@ static void encode_answer(struct client *c, const struct http1_head *h, struct f
 	const struct conf_compress *conf = &c->service->compress;
 	bool empty = h->body == HTTP1_BODY_LENGTH && h->content_length == 0;
 
-	facts->vary_encoding = conf->on && encode_eligible(h, conf);
+	facts->vary_encoding = conf->on && c->req->route->compress && encode_eligible(h, conf);
 	if (!facts->vary_encoding || c->req->encoding == CONF_ENCODING_identity ||
 	    c->req->minor == 0 || empty)
 		return;
@@ -184,7 +184,7 @@ static enum go final(struct client *c, uint32_t len)
 	facts.close = c->req->close;
 	facts.keep_alive = c->req->minor == 0 && !c->req->close;
 	relay_init(&c->req->down, h->body, h->content_length, chunk);
-	c->req->down.ahead = c->service->response_buffer;
+	c->req->down.ahead = c->req->route->response_buffer;
 	c->req->down.tap = cache_tap(c);
 	facts.trailers = c->req->down.trailers = c->req->trailers && chunk;
 	encode_answer(c, h, &facts);

@@ -15,7 +15,7 @@ enum go gather_begin(struct client *c)
 enum go gather_step(struct client *c)
 {
 	enum relay_result result = relay_gather(&c->req->up, &c->link, &c->req->head,
-						c->service->request_buffer, &thread_of(c)->pool);
+						c->req->route->request_buffer, &thread_of(c)->pool);
 
 	switch (result) {
 	case RELAY_DONE:

@@ -147,7 +147,7 @@ static enum go head_change(struct client *c, const struct route_choice *choice, 
 /* Goes to a backend, or the cache. */
 static enum go request_forward(struct client *c, const struct route_choice *choice, uint32_t len)
 {
-	bool gather = c->service->request_buffer && !relay_read_all(&c->req->up);
+	bool gather = c->req->route->request_buffer && !relay_read_all(&c->req->up);
 	struct http1_head *h = &thread_of(c)->head;
 	const struct http1_head *ask = h;
 
