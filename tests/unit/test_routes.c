@@ -327,12 +327,39 @@ static void test_many_hosts(void **unused)
 		at += (size_t)snprintf(text + at, sizeof(text) - at,
 				       "route \"r%u\" { host = \"www%u.example\" }\n", i, i);
 	c = load_routes(text);
-	for (unsigned i = 0; i < N; i += 7) {
+	for (unsigned i = 0; i < N; i++) {
 		snprintf(host, sizeof(host), "www%u.example", i);
 		snprintf(name, sizeof(name), "r%u", i);
 		assert_string_equal(takes(c, host, "/"), name);
 	}
 	assert_string_equal(takes(c, "www10000.example", "/"), "-");
+	conf_free(c);
+}
+
+/* Each of many paths, and of prefixes among them; those that stand first come first. */
+static void test_many_paths(void **unused)
+{
+	enum { N = 10000 };
+	static char text[N * 80], path[64], name[16];
+	struct conf *c;
+	size_t at = 0;
+
+	(void)unused;
+	at += (size_t)snprintf(text, sizeof(text), "route \"first\" { path = \"/p77/*\" }\n");
+	for (unsigned i = 0; i < N; i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at,
+				       "route \"r%u\" { path = \"/p%u/%s\" }\n", i, i,
+				       i % 2 ? "*" : "end");
+	snprintf(text + at, sizeof(text) - at, "route \"last\" { path = \"/p*\" }\n");
+	c = load_routes(text);
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(path, sizeof(path), "/p%u/end", i);
+		snprintf(name, sizeof(name), "r%u", i);
+		assert_string_equal(takes(c, "h", path), i == 77 ? "first" : name);
+		snprintf(path, sizeof(path), "/p%u/end/more", i);
+		assert_string_equal(takes(c, "h", path), i == 77 ? "first" : i % 2 ? name : "last");
+	}
+	assert_string_equal(takes(c, "h", "/q"), "-");
 	conf_free(c);
 }
 
@@ -345,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_an_expression_without_end),
 		cmocka_unit_test(test_beside_a_matcher_that_tries_all),
 		cmocka_unit_test(test_many_hosts),
+		cmocka_unit_test(test_many_paths),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

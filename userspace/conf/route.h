@@ -8,7 +8,7 @@
  * takes it has it. So that the cost does not grow with the number of routes, they are found by
  * the request and not tried in turn:
  *
- *   host, reversed -> radix tree -> each host that fits (exact, wildcards, none written)
+ *   host, reversed -> hash, radix tree -> each host that fits (exact, wildcards, none written)
  *                                     -> path -> radix tree -> the routes that could take it
  *                                     -> those without a path, or with an expression
  *
@@ -122,12 +122,19 @@ struct route_host {
 	struct route_list pathless; /* and those with an expression */
 };
 
+struct route_exact {
+	struct span host; /* reversed; p NULL: free */
+	const struct route_host *routes;
+};
+
 struct conf_routes {
 	struct conf_route *items; /* as in the file */
 	unsigned n;
 	struct conf_route fallback; /* takes what none of them takes */
-	struct radix hosts;         /* of struct route_host; words are reversed */
-	struct route_host any;      /* routes without a host */
+	struct route_exact *exact;  /* hosts, by hash: exact_mask + 1 places, half of them free */
+	uint32_t exact_mask;
+	struct radix below;    /* of struct route_host, for wildcards; words are reversed */
+	struct route_host any; /* routes without a host */
 };
 
 /* "/a/\*" is a prefix, whose words are without the star; so is "*.b.example". */
@@ -140,6 +147,9 @@ static inline bool route_is_wildcard(struct span host)
 {
 	return host.p[0] == '*';
 }
+
+/* Where host is among the exact ones, or would be; NULL: there are none. */
+struct route_exact *route_exact_at(const struct conf_routes *routes, struct span reversed);
 
 /* text[0..len) backwards into buf, in small letters. */
 struct span route_host_reversed(struct span host, char *buf);

@@ -35,6 +35,41 @@ struct span route_host_reversed(struct span host, char *buf)
 	return (struct span){buf, host.len};
 }
 
+/* FNV-1a. */
+static uint32_t host_hash(struct span host)
+{
+	uint32_t h = 2166136261U;
+
+	for (size_t i = 0; i < host.len; i++)
+		h = (h ^ (uint8_t)host.p[i]) * 16777619U;
+	return h ^ h >> 15;
+}
+
+struct route_exact *route_exact_at(const struct conf_routes *routes, struct span reversed)
+{
+	uint32_t i;
+
+	if (!routes->exact)
+		return NULL;
+	i = host_hash(reversed) & routes->exact_mask;
+	while (routes->exact[i].host.p && !span_equal(routes->exact[i].host, reversed))
+		i = (i + 1) & routes->exact_mask;
+	return &routes->exact[i];
+}
+
+static bool exact_alloc(struct conf_routes *routes, struct arena *arena, size_t n)
+{
+	size_t size = 4;
+
+	if (n == 0)
+		return true;
+	while (size < 2 * n)
+		size *= 2;
+	routes->exact = arena_alloc(arena, size, sizeof(*routes->exact));
+	routes->exact_mask = (uint32_t)size - 1;
+	return routes->exact != NULL;
+}
+
 static int span_order(struct span a, struct span b)
 {
 	size_t len = a.len < b.len ? a.len : b.len;
@@ -159,11 +194,24 @@ static bool host_build(struct route_host *host, struct entries *from, const stru
 	return radix_build(&host->paths, from->arena, from->keys, n_keys) == 0;
 }
 
+/* Hosts without a wildcard, each once. */
+static size_t exact_count(const struct entries *from)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < from->n; i++) {
+		const struct entry *e = &from->items[i];
+
+		n += e->host.p && !e->host_prefix && (i == 0 || host_order(e, e - 1) != 0);
+	}
+	return n;
+}
+
 static bool tables_build(struct conf_routes *routes, struct entries *from)
 {
 	struct radix_key *keys = calloc(from->n + 1, sizeof(*keys));
 	size_t n_keys = 0;
-	bool ok = keys != NULL;
+	bool ok = keys && exact_alloc(routes, from->arena, exact_count(from));
 
 	for (size_t i = 0, end; ok && i < from->n; i = end) {
 		const struct entry *e = &from->items[i];
@@ -171,13 +219,15 @@ static bool tables_build(struct conf_routes *routes, struct entries *from)
 
 		for (end = i + 1; end < from->n && host_order(&from->items[end], e) == 0;)
 			end++;
-		if (e->host.p) {
+		if (e->host.p)
 			host = arena_alloc(from->arena, 1, sizeof(*host));
-			keys[n_keys++] = (struct radix_key){e->host, e->host_prefix, host};
-		}
+		if (e->host.p && e->host_prefix)
+			keys[n_keys++] = (struct radix_key){e->host, true, host};
+		else if (e->host.p)
+			*route_exact_at(routes, e->host) = (struct route_exact){e->host, host};
 		ok = host && host_build(host, from, e, end - i);
 	}
-	ok = ok && radix_build(&routes->hosts, from->arena, keys, n_keys) == 0;
+	ok = ok && radix_build(&routes->below, from->arena, keys, n_keys) == 0;
 	free(keys);
 	return ok;
 }

@@ -190,6 +190,7 @@ bool route_choose(const struct conf_routes *routes, const struct http1_head *hea
 			   .best = routes->n,
 			   .choice = choice};
 	struct span name = route_host_of(head->authority);
+	const struct route_exact *exact;
 	const struct route_host *host;
 	char reversed[ROUTE_HOST];
 	struct radix_walk walk;
@@ -199,7 +200,11 @@ bool route_choose(const struct conf_routes *routes, const struct http1_head *hea
 	if (routes->n == 0)
 		return true;
 	if (name.len <= sizeof(reversed)) {
-		radix_begin(&walk, &routes->hosts, route_host_reversed(name, reversed));
+		name = route_host_reversed(name, reversed);
+		exact = route_exact_at(routes, name);
+		if (exact && exact->routes)
+			host_search(&s, exact->routes);
+		radix_begin(&walk, &routes->below, name);
 		while ((host = radix_next(&walk)))
 			host_search(&s, host);
 	}
