@@ -176,8 +176,12 @@ def test_another_answer_is_an_answer(origin, client):
     AGREE.replace(b'Upgrade: websocket', b'X: y'),
     AGREE.replace(b'Connection: Upgrade', b'Connection: close'),
     AGREE.replace(b'Upgrade: websocket', b'Upgrade: websocket\r\nUpgrade: websocket'),
-    AGREE.replace(b'Upgrade: websocket', b'Upgrade: websocket, h2c')],
-    ids=['another protocol', 'none', 'not of this connection', 'twice', 'two'])
+    AGREE.replace(b'Upgrade: websocket', b'Upgrade: websocket, h2c'),
+    AGREE.replace(b's3pPLMBiTxaQ9kYGzzhZRbK+xOo=', b'ICX+Yqv66kxgM0FcWaLWlFLwTAI='),
+    AGREE.replace(b's3pPLMBiTxaQ9kYGzzhZRbK+xOo=', b's3pPLMBiTxaQ9kYGzzhZRbK+xOO='),
+    AGREE.replace(b'Sec-WebSocket-Accept', b'X-Accept')],
+    ids=['another protocol', 'none', 'not of this connection', 'twice', 'two', 'of another key',
+         'almost', 'of no key'])
 def test_an_agreement_to_something_else(origin, client, head):
     client.send(ASK)
     conn = origin.accept()
@@ -192,11 +196,13 @@ def test_an_agreement_to_something_else(origin, client, head):
     ASK.replace(b'Upgrade: websocket', b'Upgrade: h2c'),
     ASK.replace(b'Upgrade: websocket', b'Upgrade: websocket, h2c'),
     ASK.replace(b'Upgrade: websocket', b'Upgrade: TLS/1.0'),
+    ASK.replace(b'dGhlIHNhbXBsZSBub25jZQ==', b'short'),
+    ASK.replace(b'Sec-WebSocket-Key: ', b'X-Key: '),
     ASK.replace(b'Connection: keep-alive, Upgrade', b'Connection: keep-alive'),
     ASK.replace(b'Host: test', b'Host: test\r\nContent-Length: 5') + b'hello',
     ASK.replace(b'Host: test', b'Host: test\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA')
        .replace(b'websocket', b'h2c').replace(b'Upgrade\r\n', b'Upgrade, HTTP2-Settings\r\n')],
-    ids=['POST', '1.0', 'h2c', 'two', 'TLS', 'not of this connection', 'body', 'h2c settings'])
+    ids=['POST', '1.0', 'h2c', 'two', 'TLS', 'no proper key', 'no key', 'not of this connection', 'body', 'h2c settings'])
 def test_what_is_not_asked_on(origin, client, request_bytes):
     """The request passes; the wish does not, and an agreement to it is refused."""
     client.send(request_bytes)

@@ -93,7 +93,8 @@ static enum go switched(struct client *c, uint32_t len)
 	struct forward_facts facts = {.body = HTTP1_BODY_NONE, .upgrade = REQUEST_UPGRADE};
 
 	if (!c->req->upgrade || !c->req->up_done ||
-	    !http1_upgrades_to(&thread_of(c)->head, facts.upgrade))
+	    !http1_upgrades_to(&thread_of(c)->head, facts.upgrade) ||
+	    !websocket_agrees(&thread_of(c)->head, c->req->accept))
 		return answer_fail(c, 502, ACCESS_backend_bad);
 	if (forward(c, c, len, &facts) == END)
 		return END;

@@ -155,7 +155,8 @@ static enum go request_forward(struct client *c, const struct route_choice *choi
 		return answer_fail(c, 413, ACCESS_refused);
 	c->req->key = hash_key(c->req->pool, h, &c->peer.addr);
 	c->req->upgrade = c->req->route->websocket && h->method == HTTP1_M_GET &&
-			  relay_read_all(&c->req->up) && http1_upgrades_to(h, REQUEST_UPGRADE);
+			  relay_read_all(&c->req->up) && http1_upgrades_to(h, REQUEST_UPGRADE) &&
+			  websocket_expects(c->req->accept, h);
 	h->expect_continue &= !gather; /* it is answered here */
 	if (c->req->route->changes) {
 		enum go go = head_change(c, choice, len, &ask);

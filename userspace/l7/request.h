@@ -29,6 +29,7 @@
 #include "l7/selection.h"
 #include "l7/trace.h"
 #include "l7/upstream.h"
+#include "l7/websocket.h"
 
 #define REQUEST_TRIES    8  /* backends asked for one request; attempts are fewer */
 #define REQUEST_INTERIM  16 /* 1xx answers to one request; more are the backend's mistake */
@@ -110,11 +111,12 @@ struct request {
 	struct backend *tried[REQUEST_TRIES];
 	struct waiter waiter; /* in the pool's queue */
 	struct hedge hedge;
-	struct upstream *rival;  /* is asked too, see hedge.c */
-	struct buf late;         /* values of the response's fields, see change.c */
-	char trace[TRACE_LEN];   /* traceparent as a backend gets it; [0] 0: it belongs to none */
-	bool trace_goes_on;      /* it came with the request, and so its tracestate counts */
-	char id[REQUEST_ID + 1]; /* see request_id; empty: nobody has asked */
+	struct upstream *rival; /* is asked too, see hedge.c */
+	struct buf late;        /* values of the response's fields, see change.c */
+	char trace[TRACE_LEN];  /* traceparent as a backend gets it; [0] 0: it belongs to none */
+	bool trace_goes_on;     /* it came with the request, and so its tracestate counts */
+	char accept[WEBSOCKET_ACCEPT]; /* what agrees to upgrade */
+	char id[REQUEST_ID + 1];       /* see request_id; empty: nobody has asked */
 	struct cached cached;
 	struct selection part; /* of what is kept, or of a file, the answer has */
 	struct file file;
