@@ -442,12 +442,12 @@ static __always_inline bool gue_v6(struct packet *p)
  * The backend's side: a tunnel packet from a configured balancer is unwrapped and goes on to
  * the host's stack, where the VIP is on lo. Its inner source meets the lists as well.
  */
-static __noinline int decap(struct packet *p)
+static __noinline int decap_tunnel(struct packet *p)
 {
 	bool v6 = p->flow.proto == IPPROTO_IPV6, gue = p->flow.proto == IPPROTO_UDP;
 	int why;
 
-	if (p->flow.proto != IPPROTO_IPIP && !v6 && !(gue && gue_is(p)))
+	if (gue && !gue_is(p))
 		return NEXT;
 	/* On the wire, a v4-mapped source is not the IPv4 balancer that it looks like. */
 	if ((p->v6 && addr_mapped(&p->flow.src)) || !bpf_map_lookup_elem(&decap_from, &p->flow.src))
@@ -466,6 +466,16 @@ static __noinline int decap(struct packet *p)
 		return why;
 	why = ecn_leave(p, p->tos);
 	return why != NEXT ? why : SLUICE_R_decap;
+}
+
+/* TCP is spared the call. */
+static __always_inline int decap(struct packet *p)
+{
+	__u8 proto = p->flow.proto;
+
+	if (proto != IPPROTO_IPIP && proto != IPPROTO_IPV6 && proto != IPPROTO_UDP)
+		return NEXT;
+	return decap_tunnel(p);
 }
 
 #endif

@@ -4,10 +4,10 @@
  * the specification; each stage is a file. A stage returns NEXT or the reason to stop for,
  * and every reason leaves through leave() (stats.h), which counts it.
  *
- * Cost for a packet of an established l4 flow: four map lookups, of the block list, the flow,
- * its backend and this CPU's counters; all but the first are array maps, which the kernel
- * inlines. While an l4 service has a limit, one more, and two lines of the table of sources if it
- * is that flow's.
+ * Cost for a packet of an established l4 flow: three map lookups, of the flow, its backend and
+ * this CPU's counters, array maps which the kernel inlines; one more of the block list, while there
+ * is anything on it. While an l4 service has a limit, one more, and two lines of the table of
+ * sources if it is that flow's.
  */
 #include "apart.h"
 #include "icmp.h"

@@ -6,6 +6,8 @@
 #ifndef BPF_GUARD_H
 #define BPF_GUARD_H
 
+#include <bpf/bpf_core_read.h>
+
 #include "sieve.h"
 
 #define GUARD_LEVELS 4 /* nested prefixes looked at when the longer ones have expired */
@@ -51,12 +53,28 @@ static __noinline int listed_now(struct sluice_counters *count, void *map, __u32
 	return 0;
 }
 
+/* The kernel's own count of a trie's entries, which tells without a call that there are none: so
+ * lists that nobody uses cost next to nothing. */
+struct lpm_trie___counted {
+	unsigned long n_entries;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool list_empty(void *map)
+{
+	const struct lpm_trie___counted *trie = map;
+
+	return bpf_core_field_exists(trie->n_entries) && !trie->n_entries;
+}
+
 /* An entry whose time is over does not hide a shorter prefix that is still listed. key
  * starts with its prefix length, the family's longest. */
 static __always_inline bool listed(struct sluice_counters *count, void *map, __u32 *key)
 {
-	struct sluice_listed *entry = bpf_map_lookup_elem(map, key);
+	struct sluice_listed *entry;
 
+	if (list_empty(map))
+		return false;
+	entry = bpf_map_lookup_elem(map, key);
 	if (!entry)
 		return false;
 	if (!entry->expires_ns)

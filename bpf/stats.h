@@ -29,9 +29,9 @@ const volatile __u32 rate_lines = 16;              /* of the table of sources: a
 /* Some l4 service has a limit. Set as the maps are at load: packets of known flows, whose service
  * is not looked up, are spared the question otherwise. */
 const volatile bool rates_on = false;
-const volatile bool syncookies = false; /* the kernel makes them */
-const volatile __u32 event_every = 64;  /* drops of a reason and CPU per event; 0 = no events */
-const volatile bool event_heads = true; /* bpf_probe_read_kernel is there */
+const volatile bool syncookies = false;                  /* the kernel makes them */
+const volatile __u64 event_step = SLUICE_EVENT_STEP(64); /* of drops of a reason; 0 = no events */
+const volatile bool event_heads = true;                  /* bpf_probe_read_kernel is there */
 
 /* It lives on the stack, of which there is half a kilobyte for all that are called at once. */
 struct packet {
@@ -154,11 +154,12 @@ static __always_inline bool event_asked(const struct packet *p, __u32 reason)
 	       bpf_ktime_get_boot_ns() < p->count->capture_until_ns;
 }
 
-/* One of so many. */
+/* One of so many: each moves on by a part of 2^32, and the one that comes around is due. The
+ * remainder of a division would say it too, but takes a quarter of a drop's time. */
 static __always_inline bool event_due(const struct packet *p, __u32 reason, int action)
 {
-	return event_every && (action == XDP_DROP || event_asked(p, reason)) &&
-	       (__u32)p->count->reasons[reason].packets % event_every == 0;
+	return event_step && (action == XDP_DROP || event_asked(p, reason)) &&
+	       (__u32)(p->count->reasons[reason].packets * event_step) < event_step;
 }
 
 /* PASS, DROP or TX, by the table in reasons.h. */

@@ -334,6 +334,10 @@ struct sluice_counters {
 	struct sluice_syns syns[SLUICE_MAX_SERVICES];
 };
 
+/* Of the circle of 2^32 that packets go around, one after the other, when one of so many is
+ * sampled: the first, and about every n-th after it. */
+#define SLUICE_EVENT_STEP(every) ((every) ? ((1ULL << 32) + (every) - 1) / (every) : 0)
+
 /* One sampled packet, in the ring buffer `events`. */
 struct sluice_event {
 	__u64 time_ns; /* CLOCK_BOOTTIME */

@@ -417,7 +417,7 @@ static const char *gate_load(const struct bed_tuning *t)
 	skel->rodata->conn_seed = BED_SEED;
 	skel->rodata->conn_step_ms = BED_STEP_MS;
 	skel->rodata->conn_rate = t->conn_rate;
-	skel->rodata->event_every = t->event_every;
+	skel->rodata->event_step = SLUICE_EVENT_STEP(t->event_every);
 	bed_nat_open(skel, t->nat_ports);
 	rc = gate_bpf__load(skel);
 	if (rc == -EPERM)

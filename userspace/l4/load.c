@@ -213,7 +213,7 @@ struct gate_bpf *load_open(const struct load_tuning *t, struct err *e)
 	}
 	if (t->given) {
 		skel->rodata->conn_rate = t->conn_rate;
-		skel->rodata->event_every = t->event_every;
+		skel->rodata->event_step = SLUICE_EVENT_STEP(t->event_every);
 	}
 	/* Not where the kernel is locked down for confidentiality. */
 	skel->rodata->event_heads =
