@@ -55,7 +55,8 @@ static void check_backends(const struct conf_backend *backends, unsigned n, unsi
 		const struct conf_backend *b = &backends[i];
 
 		assert(b->name[0] && strlen(b->name) < SLUICE_NAME);
-		assert(!addr_is_any(&b->endpoint.addr) && b->weight <= MAGLEV_MAX_WEIGHT);
+		assert(b->path ? b->path[0] == '/' : !addr_is_any(&b->endpoint.addr));
+		assert(b->weight <= MAGLEV_MAX_WEIGHT);
 		assert(b->line >= first && b->line <= last);
 	}
 }
@@ -96,6 +97,8 @@ static void check_service(const struct conf *c, const struct conf_service *s, un
 		       (l->proto == IPPROTO_UDP && s->kind == SLUICE_L4));
 	}
 	check_backends(s->backends, s->n_backends, s->line, lines);
+	for (unsigned i = 0; i < s->n_backends; i++)
+		assert(!s->backends[i].path);
 	check_routes(&s->routes, s, lines);
 }
 
@@ -106,8 +109,11 @@ static void check_pool(const struct conf *c, const struct conf_pool *p, unsigned
 	assert(p->connect_ms && p->response_ms && p->upstream_idle_ms);
 	assert(p->n_backends > 0 || p->index >= c->n_named_pools);
 	check_backends(p->backends, p->n_backends, p->line, lines);
-	for (unsigned i = 0; i < p->n_backends; i++)
-		assert(p->backends[i].endpoint.port && !p->backends[i].n_pins);
+	for (unsigned i = 0; i < p->n_backends; i++) {
+		const struct conf_backend *b = &p->backends[i];
+
+		assert((b->path || b->endpoint.port) && !b->n_pins);
+	}
 }
 
 static void check_conf(const struct conf *c, unsigned lines)
