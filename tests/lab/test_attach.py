@@ -101,6 +101,45 @@ def test_an_interface_that_went_away(lab):
     assert PINS not in lab.balancer.run('find', '/sys/fs/bpf').stdout
 
 
+@pytest.fixture
+def pair(lab):
+    """Ends of a cable: v0, and v1 where nobody is."""
+    def lay(*ends):
+        lab.balancer.run('ip', 'link', 'add', 'v0', *ends, 'type', 'veth', 'peer', 'name', 'v1',
+                         *ends)
+    yield lay
+    lab.balancer.sluice('detach', '--all', check=False)
+    lab.balancer.run('ip', 'link', 'del', 'v0')
+
+
+def test_a_veth_loses_what_nobody_takes_at_its_other_end(lab, pair):
+    pair()
+    done = lab.balancer.sluice('attach', 'v0', '-c', LAB_CONF)
+    assert 'v0 is a veth' in done.stderr and 'XDP program too' in done.stderr, done.stderr
+
+
+def test_what_a_driver_refuses_comes_with_its_mend(lab, pair):
+    pair('numtxqueues', '2', 'numrxqueues', '1')
+    refused(lab.balancer.sluice('attach', 'v0', '-c', LAB_CONF, check=False), 'driver veth',
+            'give v0 as many receive queues')
+
+
+def test_a_peer_whose_packets_are_too_long(lab, pair):
+    pair('mtu', '9000')
+    refused(lab.balancer.sluice('attach', 'v0', '-c', LAB_CONF, check=False), 'driver veth',
+            "lower the peer's MTU")
+    assert PINS not in lab.balancer.run('find', '/sys/fs/bpf').stdout
+
+
+def test_a_driver_without_native_xdp_is_not_taken_generically(lab, config):
+    lab.balancer.run('ip', 'link', 'add', 'v0', 'type', 'bridge')
+    try:
+        refused(lab.balancer.sluice('attach', 'v0', '-c', LAB_CONF, check=False),
+                'v0 has no native XDP', '--mode generic')
+    finally:
+        lab.balancer.run('ip', 'link', 'del', 'v0')
+
+
 def test_without_root_it_says_so(lab):
     lab.balancer.run('cp', os.path.join(BUILD, 'sluice'), '/run/sluice')
     nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '/run/sluice']

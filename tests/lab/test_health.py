@@ -134,6 +134,29 @@ def test_new_flows_avoid_a_backend_that_is_down_and_come_back(gate, served, ngin
     assert served.asked(3, vip) == set(BACKENDS)
 
 
+def test_a_backend_that_flaps_moves_nobody_elses_flows(gate, served, nginx):
+    """It goes and comes, and is out for as long as rise says; flows of the others, and known ones of
+    its own, stay where they are."""
+    served.run(health=CHECK.replace('rise = 1', 'rise = 3'))
+    served.awaits_down()
+    held = [(s, request_on(s)['backend']) for s in (gate.client.connect(VIP4, sport=p)
+                                                    for p in ports(6))]
+    assert {b for _, b in held} == set(BACKENDS)
+    for _ in range(3):
+        nginx('b2')
+        served.awaits_down('b2')
+        nginx.start('b2')
+        # The first good answers do not bring it back.
+        assert served.gate_down() == {'b2'}
+        for s, backend in held:
+            if backend != 'b2':
+                assert request_on(s)['backend'] == backend
+    served.awaits_down()
+    assert served.asked(7) == set(BACKENDS)
+    for s, _ in held:
+        s.close()
+
+
 def test_with_all_down_all_are_used(gate, served, nginx):
     served.run()
     served.awaits_down()

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Replacing the program while traffic runs: no packet is lost, no flow changes its backend."""
+import contextlib
 import re
+import socket
+import threading
 
 import pytest
-from lab import VIP4, VIP6, request_on
+from lab import BACKENDS, VIP4, VIP6, await_until, request_on
 
+SO_RCVBUFFORCE = 33  # Linux's; not in the module socket
 CONF = open('examples/lab.conf', encoding='utf-8').read()
 
 
@@ -30,6 +34,78 @@ def test_no_packet_is_lost_while_programs_are_replaced(gate, builds, vip):
     assert [request_on(s)['backend'] for s in held] == owners
     for s in held:
         s.close()
+
+
+DATAGRAMS = f'''
+service "datagrams" {{
+\tkind   = l4
+\tlisten = {{ "{VIP4}:5353", "[{VIP6}]:5353" }}
+\tproto  = {{ udp }}
+\tbackend "b1" {{ address = "10.83.0.11" }}
+\tbackend "b2" {{ address = "10.83.0.12" }}
+\tbackend "b3" {{ address = "fd83::13" }}
+}}
+'''
+
+
+class Stream(threading.Thread):
+    """Datagrams to a VIP, one a millisecond and each numbered, from many ports until it is told to
+    stop."""
+
+    def __init__(self, lab, vip):
+        super().__init__()
+        family = socket.AF_INET6 if ':' in vip else socket.AF_INET
+        self.inboxes = [lab.hosts[b].socket(family, socket.SOCK_DGRAM) for b in BACKENDS]
+        for inbox in self.inboxes:
+            inbox.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+            inbox.bind((vip, 5353))
+            inbox.setblocking(False)
+        self.senders = [lab.client.socket(family, socket.SOCK_DGRAM) for _ in range(20)]
+        for sender in self.senders:
+            sender.connect((vip, 5353))
+        self.sent, self.ending, self.arrived = 0, threading.Event(), set()
+
+    def run(self):
+        while not self.ending.wait(0.001):
+            self.senders[self.sent % len(self.senders)].send(b'%d' % self.sent)
+            self.sent += 1
+
+    def missing(self):
+        for inbox in self.inboxes:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self.arrived.add(int(inbox.recv(20)))
+        return set(range(self.sent)) - self.arrived
+
+    def end(self):
+        self.ending.set()
+        self.join()
+        await_until(lambda: not self.missing(), f'those are lost of {self.sent}: {self.missing()}')
+        for s in self.inboxes + self.senders:
+            s.close()
+
+
+@pytest.mark.parametrize('vip', [VIP4, VIP6])
+def test_no_forwarded_datagram_is_lost_while_programs_are_replaced(gate, config, vip):
+    builds = [config(CONF.replace('gate {', f'gate {{\n\tevent_every = {n}') + DATAGRAMS, f'd{n}.conf')
+              for n in (32, 128)]
+    gate.balancer.sluice('apply', '-c', builds[0])
+    stream = Stream(gate, vip)
+    # While a neighbour is asked for, what is sent there is dropped.
+    for backend in ('10.83.0.11', '10.83.0.12', 'fd83::13'):
+        gate.balancer.run('ping', '-c', '1', backend)
+    seen = set()
+    stream.start()
+    try:
+        while len(seen) < 6:
+            for conf in builds:
+                gate.balancer.sluice('attach', 'eth0', '-c', conf)
+                seen.add(gate.balancer.programs()['eth0'])
+    finally:
+        stream.end()
+    assert stream.sent > 100
+    gate.balancer.sluice('attach', 'eth0', '-c', 'examples/lab.conf')
+    gate.balancer.sluice('apply', '-c', 'examples/lab.conf')
 
 
 def test_counters_and_lists_outlive_a_replacement(gate, builds):

@@ -77,6 +77,43 @@ static void test_known_refusal_names_the_mend(void **unused)
 	says(&e, "ethtool -K eth9 lro off");
 }
 
+/* In the words of the drivers (Linux 5.10 to 6.18). */
+static void test_each_drivers_refusal_has_its_mend(void **unused)
+{
+	static const struct {
+		const char *driver, *said, *mend;
+	} rows[] = {
+		{"virtio_net",
+		 "Can't set XDP while host is implementing GRO_HW/CSUM, disable GRO_HW/CSUM first",
+		 "rx-gro-hw off"},
+		{"virtio_net",
+		 "Can't set XDP while host is implementing LRO/CSUM, disable LRO/CSUM first",
+		 "lro off"},
+		{"veth", "Peer MTU is too large to set XDP", "lower the peer's MTU"},
+		{"veth", "XDP expects number of rx queues not less than peer tx queues",
+		 "as many receive queues as its peer"},
+		{"ena",
+		 "Failed to set xdp program, the Rx/Tx channel count should be at most half of the "
+		 "maximum allowed channel count",
+		 "ethtool -L %s combined N"},
+		{"bond", "No native XDP support for the current bonding mode",
+		 "change the mode of %s"},
+		{"bond", "Slave has XDP program loaded, please unload before enslaving",
+		 "take XDP off the slaves"},
+		{"ixgbe", "Cannot enable XDP with header/data split", "tcp-data-split off"},
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *mend = host_mend(rows[i].driver, rows[i].said);
+
+		assert_non_null(mend);
+		assert_non_null(strstr(mend, rows[i].mend));
+	}
+	assert_null(host_mend("ixgbe", "Slave has XDP program loaded"));
+	assert_null(host_mend("bond", NULL));
+}
+
 static void test_unknown_refusal_keeps_the_kernels_words(void **unused)
 {
 	struct err e;
@@ -161,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_overlong_name_is_harmless),
 		cmocka_unit_test(test_driver_without_native_xdp),
 		cmocka_unit_test(test_known_refusal_names_the_mend),
+		cmocka_unit_test(test_each_drivers_refusal_has_its_mend),
 		cmocka_unit_test(test_unknown_refusal_keeps_the_kernels_words),
 		cmocka_unit_test(test_words_are_kept_and_found),
 		cmocka_unit_test(test_only_the_end_is_shown),

@@ -231,7 +231,7 @@ static const struct mend {
 	{NULL, "LRO", "`ethtool -K %s lro off`"},
 };
 
-static const char *find_mend(const char *driver, const char *said)
+const char *host_mend(const char *driver, const char *said)
 {
 	for (size_t i = 0; said && i < sizeof(mends) / sizeof(mends[0]); i++) {
 		if (mends[i].driver && strcmp(mends[i].driver, driver) != 0)
@@ -248,7 +248,7 @@ int host_refused(const char *ifname, bool native, int errnum, const char *said, 
 	char driver[HOST_DRIVER], mend[256];
 
 	host_driver(ifname, driver);
-	format = find_mend(driver, said);
+	format = host_mend(driver, said);
 	if (format) {
 		/* The formats are the rows above. */
 #pragma GCC diagnostic push

@@ -24,6 +24,10 @@ int host_ifindex(const char *name, struct err *e);
 /* "virtio_net"; "unknown" when the kernel does not tell. Returns buf. */
 const char *host_driver(const char *ifname, char buf[HOST_DRIVER]);
 
+/* What mends it that a driver refuses XDP, with %s for the interface; NULL: nothing is known. said
+ * is the kernel's own word, or NULL. */
+const char *host_mend(const char *driver, const char *said);
+
 /*
  * Fills e for a refused attachment: what the kernel said (NULL = nothing) about which
  * driver, and what mends it. Returns -errnum.
