@@ -53,7 +53,7 @@ BENCH    := $(filter-out %.bpf,$(BENCH))
 .SECONDARY:
 .PHONY: help deps build demo test test-unit test-xdp test-proxy test-lab \
         test-vm test-vagrant check lab bench bench-l4 \
-        bench-l7 fuzz install uninstall clean
+        bench-ipvs bench-l7 fuzz install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -100,6 +100,10 @@ bench-l4: ## the gate against xdp-filter and an empty program (root)
 	$(Q)scripts/deps bench
 	$(Q)$(MAKE) --no-print-directory build $(BENCH) $(BENCH_BPF)
 	$(Q)BUILD=$(BUILD) scripts/bench l4
+bench-ipvs: ## packets per second beside the kernel's IPVS, in a guest (root)
+	$(Q)scripts/deps vm
+	$(Q)$(MAKE) --no-print-directory build $(BENCH) $(BENCH_BPF)
+	$(Q)BUILD=$(BUILD) scripts/vm run 6.1 tests/vm/ipvs
 bench-l7: ## the daemon against nginx and HAProxy (root)
 	$(Q)scripts/deps bench
 	$(Q)$(MAKE) --no-print-directory build $(BENCH)
