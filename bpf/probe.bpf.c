@@ -12,8 +12,8 @@
  * nothing is asked of routes and neighbours here. What has no mark, and what comes from no VIP
  * that is checked, passes untouched.
  *
- * Cost: for a packet that is not a check's, a comparison on its way out; on its way in, a read of its
- * source and a bit of a filter.
+ * Cost: for a packet that is not a check's, a comparison on its way out; on its way in, a read of
+ * its source and a bit of a filter.
  */
 #include <stdbool.h>
 

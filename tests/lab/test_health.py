@@ -135,8 +135,7 @@ def test_new_flows_avoid_a_backend_that_is_down_and_come_back(gate, served, ngin
 
 
 def test_a_backend_that_flaps_moves_nobody_elses_flows(gate, served, nginx):
-    """It goes and comes, and is out for as long as rise says; flows of the others, and known ones of
-    its own, stay where they are."""
+    """It goes and comes, and is out for as long as rise says; flows of the others stay."""
     served.run(health=CHECK.replace('rise = 1', 'rise = 3'))
     served.awaits_down()
     held = [(s, request_on(s)['backend']) for s in (gate.client.connect(VIP4, sport=p)

@@ -87,8 +87,8 @@ class Stream(threading.Thread):
 
 @pytest.mark.parametrize('vip', [VIP4, VIP6])
 def test_no_forwarded_datagram_is_lost_while_programs_are_replaced(gate, config, vip):
-    builds = [config(CONF.replace('gate {', f'gate {{\n\tevent_every = {n}') + DATAGRAMS, f'd{n}.conf')
-              for n in (32, 128)]
+    builds = [config(CONF.replace('gate {', f'gate {{\n\tevent_every = {n}') + DATAGRAMS,
+                     f'd{n}.conf') for n in (32, 128)]
     gate.balancer.sluice('apply', '-c', builds[0])
     stream = Stream(gate, vip)
     # While a neighbour is asked for, what is sent there is dropped.
