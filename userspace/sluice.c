@@ -36,6 +36,10 @@ static const struct command commands[] = {
 	 "[--json] [--state DIR]\n"
 	 "  -j, --json           for programs: exact numbers, stable names\n"
 	 "  -s, --state DIR      where the daemon keeps it (/run/sluice)\n"},
+	{"cache", ctl_cache, "what caches of the daemon hold and count",
+	 "stat [--json] [--state DIR]\n"
+	 "  -j, --json           for programs: exact numbers, stable names\n"
+	 "  -s, --state DIR      where the daemon keeps it (/run/sluice)\n"},
 	{"apply", ctl_apply, "bring a running gate to what a file says",
 	 "-c FILE [--dry-run]\n"
 	 "  -c, --config FILE    the configuration\n"

@@ -23,6 +23,7 @@ DEADLINE = 20  # seconds; nothing that works comes near
 CONFIG = '''
 daemon {{
 	user = "nobody"  threads = {threads}  drain_timeout = {drain}  access_log = "{log}"
+	{state}
 	{daemon}
 }}
 {top}
@@ -383,6 +384,7 @@ class Proxy(Sluiced):
         path = os.path.join(folder, 'test.conf')
         with open(path, 'w', encoding='ascii') as f:
             f.write(CONFIG.format(threads=threads, drain=drain, log=self.access_log,
+                                  state='' if 'state' in daemon else 'state = off',
                                   daemon=daemon, top=top, port=self.port, service=service,
                                   backends=''.join(map(self.backend, enumerate(backends)))))
         super().__init__([SLUICED, '--no-gate', '-c', path])

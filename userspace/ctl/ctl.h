@@ -66,6 +66,7 @@ int ctl_block(int argc, char **argv);
 int ctl_allow(int argc, char **argv);
 int ctl_backend(int argc, char **argv);
 int ctl_health(int argc, char **argv);
+int ctl_cache(int argc, char **argv);
 int ctl_flow(int argc, char **argv);
 int ctl_flows(int argc, char **argv);
 int ctl_why(int argc, char **argv);

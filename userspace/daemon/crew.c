@@ -89,6 +89,30 @@ static int nothing_to_do(const struct conf *c, struct err *e)
 		c->path);
 }
 
+static int caches_make(struct crew *crew, const struct conf *conf, struct err *e)
+{
+	if (!conf->n_caches)
+		return 0;
+	crew->caches_dir = conf->state_dir;
+	if (crew->caches_dir &&
+	    cache_page_make(&crew->caches, crew->caches_dir, conf->n_caches, e) == 0)
+		return 0;
+	if (crew->caches_dir)
+		log_info("%s; `sluice cache stat` cannot show what caches count (daemon { state = "
+			 "... })",
+			 e->text);
+	crew->caches_dir = NULL;
+	return cache_page_make(&crew->caches, NULL, conf->n_caches, e);
+}
+
+void crew_publish(struct crew *crew)
+{
+	struct err e;
+
+	if (crew->caches_dir && page_publish(crew->caches_dir, CACHE_PAGE_FILE, &e) != 0)
+		log_err("%s", e.text);
+}
+
 int crew_make(struct crew **out, struct conf *conf, bool steered, const struct crew *old,
 	      const struct tickets *tickets, struct err *e)
 {
@@ -100,6 +124,7 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 	if (!crew)
 		return err_set(e, ENOMEM, "out of memory");
 	crew->control = crew->access_log = -1;
+	crew->caches.fd = -1;
 	crew->certs.keyring.fd = -1;
 	crew->tickets = tickets;
 	crew->threads = threads;
@@ -108,6 +133,7 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 	rc = rc ? rc
 		: health_make(&crew->health, conf, steered, names_page(crew->names),
 			      old ? old->health : NULL, e);
+	rc = rc ? rc : caches_make(crew, conf, e);
 	if (rc == 0 && crew->health)
 		health_follow(crew->health, crew->names);
 	if (rc == 0 && !crew->works && !(crew->health && steered))
@@ -160,6 +186,7 @@ void crew_free(struct crew *crew)
 	roots_close(&crew->roots);
 	if (crew->access_log >= 0)
 		close(crew->access_log);
+	cache_page_close(&crew->caches);
 	names_free(crew->names);
 	health_free(crew->health);
 	conf_free(crew->conf);
@@ -183,6 +210,7 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 		.access_log = crew->access_log,
 		.health = &page,
 		.names = &names,
+		.caches = &crew->caches,
 		.keyring = crew->certs.keyring.fd,
 		.roots = crew->roots.fds,
 		.tickets = crew->tickets->fd,

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/cache_page.h"
 #include "daemon/certs.h"
 #include "daemon/health.h"
 #include "daemon/jail.h"
@@ -25,10 +26,12 @@ struct crew {
 	struct listeners listeners;
 	struct jail jail;
 	unsigned threads;
-	int access_log;        /* or -1 */
-	struct names *names;   /* of its backends; NULL: none has one */
-	struct health *health; /* of its backends; NULL: none is checked */
-	bool works;            /* false: it has no l7 service, and so no worker */
+	int access_log;           /* or -1 */
+	struct names *names;      /* of its backends; NULL: none has one */
+	struct health *health;    /* of its backends; NULL: none is checked */
+	struct cache_page caches; /* what they count */
+	const char *caches_dir;   /* where others find it; NULL: nowhere */
+	bool works;               /* false: it has no l7 service, and so no worker */
 	struct certs certs;
 	struct roots roots;
 	const struct tickets *tickets; /* the keeper's */
@@ -58,6 +61,8 @@ void crew_free(struct crew *crew);
 
 /* Starts the worker; trap: see jail.h. 0 or -errno. */
 int crew_start(struct crew *crew, struct event_base *base, bool trap, struct err *e);
+/* What it counts takes the place of what others counted. */
+void crew_publish(struct crew *crew);
 /* The worker stops accepting and finishes what runs; killed when its time is over. */
 void crew_drain(struct crew *crew);
 void crew_kill(struct crew *crew);

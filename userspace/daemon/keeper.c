@@ -108,6 +108,7 @@ static void checks_begin(struct keeper *k, struct crew *crew)
 		log_err("backends are not checked: %s", e.text);
 	if (names_publish(crew->names, &e) != 0)
 		log_err("%s", e.text);
+	crew_publish(crew);
 }
 
 static bool is_helper(struct crew *crew, pid_t pid, int status)

@@ -6,6 +6,7 @@
 #ifndef L7_CACHING_H
 #define L7_CACHING_H
 
+#include "base/cache_page.h"
 #include "l7/cache_head.h"
 #include "l7/cache_key.h"
 #include "l7/store.h"
@@ -27,6 +28,9 @@ struct caches {
 /* 0 or -ENOMEM; caches_fini either way. */
 int caches_init(struct caches *c, const struct conf *conf);
 void caches_fini(struct caches *c);
+
+/* What they count, onto the page; NULL is fine. */
+void caches_report(const struct caches *c, const struct conf *conf, const struct cache_page *page);
 
 /* How a service uses a cache; NULL: it does not. */
 const struct caching *caching_of(const struct thread *t, const struct conf_service *s);

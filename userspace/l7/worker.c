@@ -38,6 +38,7 @@ struct worker {
 	struct pool_shared shared;
 	int *wake_fds; /* of the crew */
 	struct caches caches;
+	uint64_t reported_ms; /* the first thread's: when it last told what they count */
 	atomic_bool drain;
 	struct tls_shared tls;
 	int done_fd; /* eventfd: each thread that ends adds one */
@@ -51,6 +52,18 @@ static void end_if_done(struct crewman *m)
 		event_base_loopbreak(m->thread.base);
 }
 
+#define REPORT_MS 1000
+
+static void report(struct crewman *m)
+{
+	struct worker *w = m->worker;
+
+	if (m->thread.index || m->thread.now_ms - w->reported_ms < REPORT_MS)
+		return;
+	w->reported_ms = m->thread.now_ms;
+	caches_report(&w->caches, w->start->conf, w->start->caches);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct crewman *m = arg;
@@ -60,6 +73,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	wheel_turn(&m->thread.wheel, m->thread.now_ms);
 	upstreams_serve(&m->requests.upstreams);
 	access_flush(&m->thread.access);
+	report(m);
 	end_if_done(m);
 }
 

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "base/cache_page.h"
 #include "base/health_page.h"
 #include "base/name_page.h"
 #include "conf/conf.h"
@@ -33,6 +34,7 @@ struct worker_start {
 	int tickets;      /* keys of session tickets, or -1 */
 	const struct name_page *names;    /* where backends with names are; NULL = none has one */
 	const struct health_page *health; /* which backends take requests; NULL = all */
+	const struct cache_page *caches;  /* where caches count; writable */
 };
 
 /*
