@@ -22,12 +22,12 @@ class Site:
     """Answers to a path are given in order; the last one again and again. A function is asked for
     the answer. `before` is a gate for each path: it is waited for in front of the answer."""
 
-    def __init__(self, stage, settings='', memory='memory = 16m', **named):
+    def __init__(self, stage, settings='', memory='memory = 16m', beside='', **named):
         self.planned, self.asked = {}, collections.defaultdict(list)
         self.gates, self.lock = {}, threading.Lock()
         self.origin = stage.origin(answers(self.answer))
         self.proxy = stage.proxy(self.origin, top=f'cache "main" {{ {memory} }}',
-                                 service=f'cache {{ {settings} }}', **named)
+                                 service=f'cache {{ {settings} }}  {beside}', **named)
 
     def answer(self, request):
         path = request.target

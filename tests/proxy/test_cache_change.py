@@ -12,6 +12,20 @@ def site(long_stage):
     return Site(long_stage, 'stale_if_error = 0s')
 
 
+# ---- invalidation (section 4.4) where keys have more than a target ------------------------
+
+def test_what_an_unsafe_method_names_in_a_route(stage):
+    site = Site(stage, 'key_headers = { "X-Host" }')
+    routed = Site(stage, beside='route "pages" { path = "/page*" }')
+    for at, fields in ((site, ['X-Host: a']), (routed, [])):
+        named = at.page(page(FRESH), page(FRESH, body=b'two'))
+        path = at.page(page(f'Location: {named}'))
+        at.get(named, *fields)
+        assert at.get(named, *fields).body == b'one'
+        at.get(path, 'Content-Length: 0', *fields, method='POST')
+        assert at.get(named, *fields).body == b'two'
+
+
 # ---- HEAD renews what is kept (section 4.3.5) ---------------------------------------------
 
 def old(*fields, body=b'12345'):

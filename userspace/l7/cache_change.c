@@ -10,6 +10,20 @@
 
 /* ---- unsafe methods ------------------------------------------------------------------- */
 
+/* The key of what url names; else as that of the request's own target, so in the same route. */
+static struct span key_named(char out[CACHE_KEY_MOST], struct span key, struct span url)
+{
+	struct span path = cache_key_path(key), rest;
+	size_t n = cache_key_near(out, CACHE_KEY_MOST, key, url);
+
+	rest.p = path.p + path.len;
+	rest.len = (size_t)(key.p + key.len - rest.p);
+	if (n == 0 || n + rest.len > CACHE_KEY_MOST)
+		return SPAN("");
+	memcpy(out + n, rest.p, rest.len);
+	return (struct span){out, n + rest.len};
+}
+
 static void invalidate(struct client *c, const struct http1_head *answer)
 {
 	struct store *s = c->req->cached.use->store;
@@ -19,13 +33,13 @@ static void invalidate(struct client *c, const struct http1_head *answer)
 	store_remove(s, key);
 	for (unsigned i = 0; i < answer->n_fields; i++) {
 		const struct http1_field *f = &answer->fields[i];
-		size_t n;
+		struct span named;
 
 		if (f->id != HTTP1_F_LOCATION && f->id != HTTP1_F_CONTENT_LOCATION)
 			continue;
-		n = cache_key_near(near, sizeof(near), key.text, f->value);
-		if (n)
-			store_remove(s, store_key(s, (struct span){near, n}));
+		named = key_named(near, key.text, f->value);
+		if (named.len)
+			store_remove(s, store_key(s, named));
 	}
 }
 
@@ -73,11 +87,8 @@ static bool own_location(const struct client *c, const struct http1_head *h)
 	const struct http1_field *f = http1_find(h, HTTP1_F_CONTENT_LOCATION);
 	struct span key = cache_key_of(c).text;
 	char near[CACHE_KEY_MOST];
-	size_t n = f ? cache_key_near(near, sizeof(near), key, f->value) : 0;
 
-	/* Behind the target the key may have more. */
-	return n && n <= key.len && memcmp(near, key.p, n) == 0 &&
-	       (n == key.len || key.p[n] == '\0');
+	return f && span_equal(key_named(near, key, f->value), key);
 }
 
 /* Narrower than for GET: no variants, no fields that are for the first alone, a length. */

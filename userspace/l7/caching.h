@@ -57,6 +57,10 @@ struct object *caching_object(struct thread *t, struct store *s, const struct ca
  * the fields that only who asked may see. */
 struct object *caching_settled(struct thread *t, const struct object *o, struct content *content,
 			       bool strip);
+/* The part o and what is kept beside it, together: a larger part, or all; o itself if there is
+ * nothing beside it, or no memory. Takes o's reference and gives one. */
+struct object *caching_combined(struct thread *t, struct store *s, struct store_key key,
+				struct object *o);
 /* o with what a 304, or a HEAD, says anew: of the same content. NULL when memory is exhausted or
  * there are too many fields; *verdict is that of the new one. */
 struct object *caching_updated(struct thread *t, const struct caching *c, const struct object *o,

@@ -334,6 +334,7 @@ static enum go whole(struct client *c)
 		settled = content_settle(f->content);
 	if (f->kept && (settled || !f->content) &&
 	    (o = caching_settled(thread_of(c), f->object, settled, f->strip))) {
+		o = caching_combined(thread_of(c), f->use->store, f->key, o);
 		store_put(f->use->store, f->key, o, f->fill);
 		object_unref(o);
 		store_refused(f->use->store, FRESH_stored);

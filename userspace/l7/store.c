@@ -46,7 +46,7 @@ struct store_key store_key(const struct store *s, struct span text)
 	return (struct store_key){text, cache_hash(text.p, text.len, s->conf.seed)};
 }
 
-static struct entry *entry_find(struct shard *sh, struct store_key key)
+struct entry *entry_find(struct shard *sh, struct store_key key)
 {
 	struct entry *e = sh->buckets[key.hash & sh->mask];
 

@@ -167,6 +167,10 @@ bool store_room(struct store *s, uint64_t bytes);
  * is its origin, still may. */
 bool store_put(struct store *s, struct store_key key, struct object *o, struct fill *f);
 
+/* A part that has bytes before or behind those of the part o, without a gap, of the same variant
+ * and by its strong tag of the same thing (RFC 9111 section 3.4); with a reference, or NULL. */
+struct object *store_beside(struct store *s, struct store_key key, const struct object *o);
+
 /* Puts o, which is old with other fields, in the place of old, if that is still there: what was
  * purged meanwhile does not come back. */
 bool store_replace(struct store *s, struct store_key key, struct object *old, struct object *o);

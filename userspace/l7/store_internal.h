@@ -68,6 +68,7 @@ uint64_t object_bytes(const struct object *o);
 
 /* ---- under the shard's lock ----------------------------------------------------------- */
 
+struct entry *entry_find(struct shard *sh, struct store_key key);
 /* Takes o out of the store. Its entry goes with the last one. */
 void object_unlist(struct shard *sh, struct object *o);
 /* Into the queue that suits its key. */
