@@ -388,6 +388,7 @@ def test_a_reload_sees_other_directories(stage, tmp_path, root):
     ('precompressed = yes', 'precompressed goes with root; remove it'),
     ('root = "/"  index = "a/b"', 'index: "a/b" is not a file\'s name; write one like "index.html"'),
     ('root = "/"  file_types = "x"', 'file_types: "x" is not a type; write "EXTENSION = TYPE", like "wasm = application/wasm"'),
+    ('root = "/"  file_types = "x = a/b; c\td"', 'file_types: "x = a/b; c\td" is not a type; write "EXTENSION = TYPE", like "wasm = application/wasm"'),
     ('root = "/"  charset = "a b"', 'charset: "a b" is not a charset\'s name; write one like utf-8, or off'),
     ('root = "/"  upstream_host = "a"', 'upstream_host: no backend is asked here; remove it'),
     ('root = "/"  precompressed = often', 'precompressed: "often" is not an answer; write yes or no')])

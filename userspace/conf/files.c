@@ -60,6 +60,15 @@ static void indexes_read(struct reading *r, cfg_t *sec, struct conf_files *f)
 	}
 }
 
+/* Nothing that would end a field's line. */
+static bool is_visible(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			return false;
+	return true;
+}
+
 /* "EXTENSION = TYPE". */
 static void type_read(struct reading *r, const struct value *v, struct conf_files *f)
 {
@@ -74,7 +83,7 @@ static void type_read(struct reading *r, const struct value *v, struct conf_file
 	type += strspn(type, " ");
 	main = strspn(type, token);
 	sub = type[main] == '/' ? strspn(type + main + 1, token) : 0;
-	if (extension == 0 || main == 0 || sub == 0 ||
+	if (extension == 0 || main == 0 || sub == 0 || !is_visible(type) ||
 	    (type[main + 1 + sub] && !strchr("; ", type[main + 1 + sub]))) {
 		complain(r, v->line,
 			 "file_types: \"%s\" is not a type; write \"EXTENSION = TYPE\", like "

@@ -30,10 +30,12 @@ int landlock_enter(const int *roots, size_t n, struct err *e)
 	const struct landlock_ruleset_attr all = {.handled_access_fs = ALL};
 	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0), rc;
 
-	if (ruleset < 0 && (errno == ENOSYS || errno == EOPNOTSUPP)) {
+	/* EPERM: a container's own filter, which is older than Landlock. */
+	if (ruleset < 0 && (errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM)) {
 		if (n)
-			log_info("this kernel has no Landlock: a worker that was taken over could "
-				 "read what its account can");
+			log_info(
+				"no Landlock here (Linux 5.13): a worker that was taken over could "
+				"read what its account can");
 		return 0;
 	}
 	rc = ruleset < 0 ? -errno : rules_add(ruleset, roots, n);
