@@ -155,7 +155,7 @@ static __always_inline bool event_asked(const struct packet *p, __u32 reason)
 }
 
 /* One of so many: each moves on by a part of 2^32, and the one that comes around is due. The
- * remainder of a division would say it too, but takes a quarter of a drop's time. */
+ * remainder of a division would say it too, but divisions are slow. */
 static __always_inline bool event_due(const struct packet *p, __u32 reason, int action)
 {
 	return event_step && (action == XDP_DROP || event_asked(p, reason)) &&

@@ -171,3 +171,28 @@ def test_mistakes_change_nothing_and_say_what_is_wrong(gate, typed, told):
 def test_deleting_what_is_not_listed_is_said(gate):
     with pytest.raises(Failed, match='203.0.113.9'):
         gate.balancer.sluice('block', 'del', '203.0.113.9')
+
+
+def test_a_watched_feed_is_imported_again_whenever_its_file_changes(gate, tmp_path):
+    """Written in place, or put in its place; a file with wrong lines leaves what was there."""
+    feed = tmp_path / 'feed'
+    feed.write_text('203.0.113.0/24\n')
+    watching = gate.balancer.start('sluice', 'block', 'import', '--watch', '--name', 'bad', feed)
+
+    def held():
+        return gate.balancer.sluice('block', 'list', '--name', 'bad', check=False).stdout
+    try:
+        await_until(lambda: '203.0.113.0/24' in held(), 'the feed is imported')
+        feed.write_text('203.0.113.0/24\n198.18.0.0/15\n')
+        await_until(lambda: '198.18.0.0/15' in held(), 'a file that was written again is')
+        feed.write_text('not an address\n')
+        await_until(lambda: 'not an address' in watching.said(), 'a wrong line is told')
+        assert '198.18.0.0/15' in held() and watching.ended() is None
+        new = tmp_path / 'new'
+        new.write_text('2001:db8:bad::/48\n')
+        new.rename(feed)
+        await_until(lambda: '2001:db8:bad::/48' in held(), 'a file in the place of the old one is')
+        assert '203.0.113.0/24' not in held()
+    finally:
+        watching.kill()
+        gate.balancer.sluice('block', 'flush', '--name', 'bad')
