@@ -383,13 +383,16 @@ class Proxy(Sluiced):
         self.access_log = os.path.join(folder, 'access.log')
         path = os.path.join(folder, 'test.conf')
         with open(path, 'w', encoding='ascii') as f:
-            f.write(CONFIG.format(threads=threads, drain=drain, log=self.access_log,
-                                  state='' if 'state' in daemon else 'state = off',
-                                  daemon=daemon, top=top, port=self.port, service=service,
-                                  backends=''.join(map(self.backend, enumerate(backends)))))
+            f.write(self.text(threads=threads, drain=drain, log=self.access_log,
+                              state='' if 'state' in daemon else 'state = off',
+                              daemon=daemon, top=top, port=self.port, service=service,
+                              backends=''.join(map(self.backend, enumerate(backends)))))
         super().__init__([SLUICED, '--no-gate', '-c', path])
         self.awaits('ready')
         self.worker_pid = self.worker()
+
+    def text(self, **values):
+        return CONFIG.format(**values)
 
     @staticmethod
     def backend(numbered):

@@ -287,7 +287,7 @@ def test_reload_goes_on_with_what_is_known(stage, server):
     """Also when the servers do not answer any more."""
     _, port = same_port(stage, '127.0.0.2')
     server.give(NAME, '127.0.0.2')
-    proxy = proxy_of(stage, server, f'{NAME}:{port}', threads=2)
+    proxy = proxy_of(stage, server, f'{NAME}:{port}', threads=2, drain='5s')
     becomes(proxy, '127.0.0.2')
     server.zone[NAME, A] = server.zone[NAME, AAAA] = None
     proxy.signal(signal.SIGHUP)

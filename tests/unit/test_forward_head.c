@@ -281,6 +281,19 @@ static void test_request_survives_itself(void **unused)
 	assert_true(head.keep_alive);
 }
 
+/* A forward proxy that says nothing of itself or of the client; Via of others stays. */
+static void test_request_that_leaves_the_site(void **unused)
+{
+	const struct forward_facts alone = {.body = HTTP1_BODY_NONE, .alone = true};
+
+	(void)unused;
+	parse_request("GET http://a/x HTTP/1.1\r\nHost: b\r\nX-Forwarded-For: 10.0.0.1\r\n"
+		      "X-Forwarded-Host: c\r\nX-Forwarded-Proto: http\r\nVia: 1.0 d\r\n"
+		      "Proxy-Authorization: e\r\nProxy-Connection: close\r\n\r\n");
+	assert_string_equal(written(forward_request, &alone),
+			    "GET /x HTTP/1.1\r\nHost: a\r\nVia: 1.0 d\r\n\r\n");
+}
+
 static void test_request_with_nothing_known(void **unused)
 {
 	const struct forward_facts none = {.body = HTTP1_BODY_NONE};
@@ -288,7 +301,7 @@ static void test_request_with_nothing_known(void **unused)
 	(void)unused;
 	parse_request("GET / HTTP/1.0\r\n\r\n");
 	assert_string_equal(written(forward_request, &none),
-			    "GET / HTTP/1.1\r\nHost: \r\nVia: 1.0 \r\nX-Forwarded-For: \r\n"
+			    "GET / HTTP/1.1\r\nHost: \r\nX-Forwarded-For: \r\n"
 			    "X-Forwarded-Proto: \r\nX-Forwarded-Host: \r\n\r\n");
 }
 
@@ -377,7 +390,7 @@ static void test_response_without_a_clock(void **unused)
 	(void)unused;
 	parse_response(HTTP1_M_GET, "HTTP/1.1 200 OK\r\n\r\n");
 	assert_string_equal(written(forward_response, &none),
-			    "HTTP/1.1 200 OK\r\nVia: 1.1 \r\n"
+			    "HTTP/1.1 200 OK\r\n"
 			    "Content-Length: 18446744073709551615\r\n\r\n");
 }
 
@@ -479,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_request_of_http_1_0),
 		cmocka_unit_test(test_request_that_expects),
 		cmocka_unit_test(test_request_survives_itself),
+		cmocka_unit_test(test_request_that_leaves_the_site),
 		cmocka_unit_test(test_request_with_nothing_known),
 		cmocka_unit_test(test_response_golden),
 		cmocka_unit_test(test_response_keeps_nothing_of_its_hop),

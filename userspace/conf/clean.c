@@ -16,8 +16,8 @@
 
 #include "conf/words.h"
 
-#define MAX_OPTS 64 /* words of one section */
-#define MAX_NAME 32 /* longer words are not compared with what there is */
+#define MAX_OPTS 128 /* words of one section */
+#define MAX_NAME 32  /* longer words are not compared with what there is */
 
 struct clean {
 	struct reading *r;

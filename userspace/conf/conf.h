@@ -22,6 +22,7 @@
 #include "conf/compress.h"
 #include "conf/files.h"
 #include "conf/log_format.h"
+#include "conf/outgoing.h"
 #include "conf/pool.h"
 #include "conf/resolver.h"
 #include "conf/route.h"
@@ -101,7 +102,8 @@ struct conf_service {
 	struct cidr *id_from;         /* clients whose X-Request-ID is taken */
 	unsigned n_id_from;
 	struct conf_routes routes;
-	const struct conf_tls *tls; /* NULL: clients speak plain HTTP */
+	const struct conf_tls *tls;           /* NULL: clients speak plain HTTP */
+	const struct conf_outgoing *outgoing; /* kind = forward; NULL: it is none */
 	struct conf_compress compress;
 
 	struct conf_caching caching;
@@ -149,6 +151,7 @@ struct conf {
 	struct conf_resolver resolver;
 	struct conf_name *names; /* of backends */
 	unsigned n_names;
+	unsigned n_outgoing; /* services that look names up as clients ask for them */
 	struct conf_cache *caches;
 	unsigned n_caches, n_cachings; /* cachings: uses of caches */
 	struct conf_service *services;

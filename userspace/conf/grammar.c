@@ -181,6 +181,10 @@ static cfg_opt_t tls_opts[] = {
 static cfg_opt_t service_opts[] = {
 	ONE(GRAMMAR_NAME),
 	ONE("kind"),
+	MANY("allow_client"),
+	MANY("allow_destination"),
+	ONE("via"),
+	ONE("max_outgoing"),
 	MANY("listen"),
 	MANY("proto"),
 	ONE("forward"),

@@ -144,7 +144,12 @@ static const struct conf_pool *pool_read(struct reading *r, cfg_t *sec,
 	p->name = of->name;
 	p->line = of->line;
 	pool_settings(r, sec, p);
-	p->n_backends = backends_read(r, sec, of, &p->backends);
+	p->n_backends = of->outgoing ? outgoing_backend(r, sec, &p->backends)
+				     : backends_read(r, sec, of, &p->backends);
+	if (of->outgoing) {
+		p->upstream_idle_max = 0; /* another request goes somewhere else */
+		p->retry.on = CONF_RETRY_CONNECT;
+	}
 	p->health = health_read(r, sec);
 	p->tls = tls_upstream_read(r, sec);
 	if (p->tls && p->proxy)
@@ -185,6 +190,7 @@ void pools_read(struct reading *r, cfg_t *file, unsigned n_services)
 const struct conf_pool *pool_of_service(struct reading *r, cfg_t *sec, const struct conf_service *s)
 {
 	const struct backends_of of = {.what = "service",
+				       .outgoing = s->outgoing,
 				       .name = s->name,
 				       .line = s->line,
 				       .kind = s->kind,

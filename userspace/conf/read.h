@@ -127,6 +127,7 @@ struct backends_of {
 	const char *what, *name; /* service "shop" */
 	unsigned line;
 	uint32_t kind, forward; /* as in conf_service; a pool is of kind l7 */
+	bool outgoing;          /* the service is of kind forward */
 	bool may_be_empty;      /* the service has routes, which may do without */
 };
 
@@ -140,8 +141,15 @@ void resolver_read(struct reading *r, cfg_t *sec); /* NULL: there is no such sec
 /* "NAME:PORT", with the families of `resolve` (NULL: both). NULL: complained. */
 const struct conf_name *host_name_read(struct reading *r, const struct value *v,
 				       const struct value *resolve, uint16_t *port);
-/* Could it be meant for a name, and not for an address? */
-bool is_host_name(const char *text, size_t len);
+
+/* ---- outgoing.c ----------------------------------------------------------------------- */
+
+/* Of a service of kind forward; NULL: no memory. */
+const struct conf_outgoing *outgoing_read(struct reading *r, cfg_t *sec, struct conf_service *s);
+/* Complains about what of it stands in another service. */
+void outgoing_refuse(struct reading *r, cfg_t *sec);
+/* The one backend that stands for all of its destinations. Returns how many. */
+unsigned outgoing_backend(struct reading *r, cfg_t *sec, struct conf_backend **backends);
 
 /* ---- trusted.c ------------------------------------------------------------------------ */
 

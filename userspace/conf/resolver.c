@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host_name.h"
 #include "conf/read.h"
 
-#define DNS_PORT  53
-#define LABEL_MAX 63
+#define DNS_PORT 53
 
 void resolver_read(struct reading *r, cfg_t *sec)
 {
@@ -40,45 +40,6 @@ void resolver_read(struct reading *r, cfg_t *sec)
 }
 
 /* ---- names ---------------------------------------------------------------------------- */
-
-static bool is_label(const char *text, size_t len)
-{
-	if (len == 0 || len > LABEL_MAX || text[0] == '-' || text[len - 1] == '-')
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!isalnum((unsigned char)text[i]) && text[i] != '-' && text[i] != '_')
-			return false;
-	return true;
-}
-
-/* The last label is no number, of whatever base: what looks like an address is none (WHATWG URL,
- * "ends in a number"). */
-static bool is_number(const char *text, size_t len)
-{
-	bool hex = len >= 2 && text[0] == '0' && (text[1] | 0x20) == 'x';
-
-	for (size_t i = hex ? 2 : 0; i < len; i++)
-		if (hex ? !isxdigit((unsigned char)text[i]) : !isdigit((unsigned char)text[i]))
-			return false;
-	return true;
-}
-
-bool is_host_name(const char *text, size_t len)
-{
-	const char *end, *dot;
-
-	if (len && text[len - 1] == '.')
-		len--;
-	if (len == 0 || len >= CONF_NAME_BYTES)
-		return false;
-	end = text + len;
-	while ((dot = memchr(text, '.', (size_t)(end - text)))) {
-		if (!is_label(text, (size_t)(dot - text)))
-			return false;
-		text = dot + 1;
-	}
-	return is_label(text, (size_t)(end - text)) && !is_number(text, (size_t)(end - text));
-}
 
 static const struct conf_name *name_add(struct reading *r, const char *name, uint32_t families,
 					unsigned line)
@@ -122,7 +83,7 @@ const struct conf_name *host_name_read(struct reading *r, const struct value *v,
 	char name[CONF_NAME_BYTES + 1] = "", *end;
 	unsigned long n = 0;
 
-	if (!is_host_name(v->text, len)) {
+	if (!host_is_name(v->text, len)) {
 		complain(r, v->line,
 			 "address: \"%s\" is neither an address nor a name; write "
 			 "\"10.0.0.11:8080\", \"[fd00::11]:8080\" or \"origin.example.net:8080\"",

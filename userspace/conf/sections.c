@@ -245,10 +245,11 @@ static void kind_read(struct reading *r, const struct value *v, struct conf_serv
 {
 	if (v && strcmp(v->text, "l4") == 0)
 		s->kind = SLUICE_L4;
-	else if (v && strcmp(v->text, "l7") == 0)
+	else if (v && (strcmp(v->text, "l7") == 0 || strcmp(v->text, "forward") == 0))
 		s->kind = SLUICE_L7;
 	else if (v)
-		complain(r, v->line, "kind: \"%s\" is not a kind; write l4 or l7", v->text);
+		complain(r, v->line, "kind: \"%s\" is not a kind; write l4, l7 or forward",
+			 v->text);
 	else
 		complain(r, s->line, "service \"%s\" has no kind; write kind = l4 or kind = l7",
 			 s->name);
@@ -413,6 +414,13 @@ static void l4_backends_read(struct reading *r, cfg_t *sec, const struct backend
 	s->health = health_read(r, sec);
 }
 
+static bool is_forward(cfg_t *sec)
+{
+	const struct value *kind = value_of(sec, "kind");
+
+	return kind && strcmp(kind->text, "forward") == 0;
+}
+
 static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 {
 	struct backends_of of = {.what = "service"};
@@ -435,6 +443,11 @@ static void service_read(struct reading *r, cfg_t *sec, struct conf_service *s)
 	of.line = s->line;
 	of.kind = s->kind;
 	of.forward = s->forward;
+	of.outgoing = is_forward(sec);
+	if (of.outgoing)
+		s->outgoing = outgoing_read(r, sec, s);
+	else
+		outgoing_refuse(r, sec);
 	if (s->kind == SLUICE_L4)
 		l4_backends_read(r, sec, &of, s);
 	else

@@ -137,6 +137,8 @@ const struct setting settings[] = {
 	COMPRESS("br_level", COUNT, br_level, 4, 0, 11),
 	COMPRESS("zstd_level", COUNT, zstd_level, 3, 1, 19),
 
+	ROW("forward", "via", YES, 0, struct conf_outgoing, via, 1, 0, 1),
+	ROW("outgoing", "max_outgoing", COUNT, 0, struct conf_backend, max_conns, 1000, 1, 1000000),
 	RESOLVER("timeout", MS, timeout_ms, 2000, 10, 60000),
 	RESOLVER("attempts", COUNT, attempts, 2, 1, 10),
 	RESOLVER("min_ttl", MS, min_ttl_ms, 5000, 100, HOUR),

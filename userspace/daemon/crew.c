@@ -129,7 +129,7 @@ int crew_make(struct crew **out, struct conf *conf, bool steered, const struct c
 	crew->tickets = tickets;
 	crew->threads = threads;
 	crew->works = has_l7(conf);
-	rc = names_make(&crew->names, conf, old ? old->names : NULL, e);
+	rc = names_make(&crew->names, conf, threads, old ? old->names : NULL, e);
 	rc = rc ? rc
 		: health_make(&crew->health, conf, steered, names_page(crew->names),
 			      old ? old->health : NULL, e);
@@ -201,6 +201,8 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 	const struct listeners *l = &crew->listeners;
 	struct health_page page = {.fd = -1};
 	struct name_page names = {.fd = -1};
+	size_t n_asking;
+	const int *asking = names_asking(crew->names, &n_asking);
 	const struct worker_start start = {
 		.conf = crew->conf,
 		.threads = crew->threads,
@@ -211,12 +213,13 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 		.health = &page,
 		.names = &names,
 		.caches = &crew->caches,
+		.resolver = asking,
 		.keyring = crew->certs.keyring.fd,
 		.roots = crew->roots.fds,
 		.tickets = crew->tickets->fd,
 	};
 	size_t n_keep = l->n + 4;
-	int *keep = calloc(n_keep + crew->roots.n, sizeof(*keep)), rc;
+	int *keep = calloc(n_keep + crew->roots.n + n_asking, sizeof(*keep)), rc;
 	struct err e;
 
 	title_set("sluiced: worker");
@@ -242,6 +245,8 @@ static int worker_main(const struct crew *crew, int control, bool trap)
 	keep[l->n + 3] = start.tickets;
 	for (unsigned i = 0; i < crew->roots.n; i++)
 		keep[n_keep++] = crew->roots.fds[i];
+	for (size_t i = 0; i < n_asking; i++)
+		keep[n_keep++] = asking[i];
 	rc = jail_enter(&crew->jail, keep, n_keep, trap, &e);
 	free(keep);
 	if (rc) {

@@ -32,15 +32,17 @@
 #define PAUSE_FIRST_MS 1000
 #define PAUSE_MOST_MS  30000
 #define LONG_LIFE_MS   60000
-#define MESSAGES       64  /* read in one turn of the loop */
-#define READS          3   /* directories that the resolver reads in */
-#define FILES          512 /* of the resolver: sockets to servers, and a file */
+#define MESSAGES       64   /* read in one turn of the loop */
+#define READS          3    /* directories that the resolver reads in */
+#define FILES          4096 /* of the resolver: sockets to servers, and a file */
 
 struct names {
 	const struct conf *conf;
 	const char *dir; /* of the page; NULL: in memory */
 	struct name_page page;
 	struct seats_known *known; /* by name */
+	int *asking, *asked;       /* ends of socketpairs: the threads', and the resolver's */
+	unsigned n_asking;
 	struct jail jail;
 	struct event_base *base;
 	struct event *on_control, *restart;
@@ -229,9 +231,10 @@ static size_t roots_open(int roots[READS])
 /* Runs in the child. */
 static int resolver_main(const struct names *n, int control)
 {
-	const struct resolver_start start = {.conf = n->conf, .control = control};
+	const struct resolver_start start = {
+		.conf = n->conf, .control = control, .asked = n->asked, .n_asked = n->n_asking};
 	struct jail jail = n->jail;
-	int roots[READS], keep[READS + 1] = {control};
+	int roots[READS], keep[READS + 1 + CONF_MAX_THREADS] = {control};
 	struct err e;
 
 	title_set("sluiced: names");
@@ -241,7 +244,9 @@ static int resolver_main(const struct names *n, int control)
 	jail.roots = roots;
 	jail.n_roots = roots_open(roots);
 	memcpy(keep + 1, roots, jail.n_roots * sizeof(*roots));
-	if (jail_enter(&jail, keep, jail.n_roots + 1, n->trap, &e) == 0)
+	if (n->n_asking)
+		memcpy(keep + 1 + jail.n_roots, n->asked, n->n_asking * sizeof(*n->asked));
+	if (jail_enter(&jail, keep, jail.n_roots + 1 + n->n_asking, n->trap, &e) == 0)
 		return resolver_run(&start);
 	log_err("%s", e.text);
 	return 1;
@@ -378,21 +383,45 @@ static int page_make_for(struct names *n, struct err *e)
 	return name_page_make(&n->page, NULL, names, seats, e);
 }
 
-int names_make(struct names **out, const struct conf *conf, const struct names *old, struct err *e)
+/* Both ends outlive the processes that use them: another one goes on with them. */
+static int asking_make(struct names *n, unsigned threads, struct err *e)
+{
+	int pair[2];
+
+	if (!n->conf->n_outgoing)
+		return 0;
+	n->asking = calloc(threads, sizeof(*n->asking));
+	n->asked = calloc(threads, sizeof(*n->asked));
+	if (!n->asking || !n->asked)
+		return err_set(e, ENOMEM, "out of memory");
+	while (n->n_asking < threads) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) !=
+		    0)
+			return err_set(e, errno, "cannot make sockets to the resolver: %s",
+				       strerror(errno));
+		n->asking[n->n_asking] = pair[0];
+		n->asked[n->n_asking++] = pair[1];
+	}
+	return 0;
+}
+
+int names_make(struct names **out, const struct conf *conf, unsigned threads,
+	       const struct names *old, struct err *e)
 {
 	struct names *n;
 	int rc;
 
 	*out = NULL;
-	if (!conf->n_names)
+	if (!conf->n_names && !conf->n_outgoing)
 		return 0;
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return err_set(e, ENOMEM, "out of memory");
 	n->conf = conf;
 	n->page.fd = n->control = -1;
-	n->known = calloc(conf->n_names, sizeof(*n->known));
+	n->known = calloc(conf->n_names + 1, sizeof(*n->known));
 	rc = n->known ? page_make_for(n, e) : err_set(e, ENOMEM, "out of memory");
+	rc = rc ? rc : asking_make(n, threads, e);
 	if (rc) {
 		names_free(n);
 		return rc;
@@ -417,6 +446,12 @@ void names_free(struct names *n)
 		return;
 	names_end(n);
 	name_page_close(&n->page);
+	for (unsigned i = 0; i < n->n_asking; i++) {
+		close(n->asking[i]);
+		close(n->asked[i]);
+	}
+	free(n->asking);
+	free(n->asked);
 	free(n->known);
 	free(n);
 }
@@ -429,6 +464,12 @@ const struct name_page *names_page(const struct names *n)
 int names_fd(const struct names *n)
 {
 	return n ? n->page.fd : -1;
+}
+
+const int *names_asking(const struct names *n, size_t *count)
+{
+	*count = n ? n->n_asking : 0;
+	return *count ? n->asking : NULL;
 }
 
 int names_begin(struct names *n, struct event_base *base, const struct jail *jail, bool trap,

@@ -18,14 +18,17 @@ struct names;
 /* A seat has another address by now, or none. */
 typedef void names_moved(void *user, uint32_t name, uint32_t seat, const struct name_seat *now);
 
-/* *out stays NULL where backends have no names. Addresses are taken over from `old`, or without
+/* *out stays NULL where nothing is to be resolved. Addresses are taken over from `old`, or without
  * one from what the last daemon left. conf is borrowed. 0 or -errno. */
-int names_make(struct names **out, const struct conf *conf, const struct names *old, struct err *e);
+int names_make(struct names **out, const struct conf *conf, unsigned threads,
+	       const struct names *old, struct err *e);
 void names_free(struct names *n); /* NULL is fine, as for all of them */
 
 /* Read-only, for workers and checks. */
 const struct name_page *names_page(const struct names *n); /* NULL: there is none */
 int names_fd(const struct names *n);                       /* -1: there is none */
+/* Of each thread of the worker an end of a socketpair (lookup.h), *n of them; NULL: none asks. */
+const int *names_asking(const struct names *n, size_t *count);
 
 /* The resolver begins; trap: see jail.h. Called again it does nothing. */
 int names_begin(struct names *n, struct event_base *base, const struct jail *jail, bool trap,

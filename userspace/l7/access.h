@@ -42,7 +42,12 @@
 	REASON(expression, "an expression of a route took too long")                               \
 	REASON(no_file, "a route has no file for it, or must not give it away")                    \
 	REASON(file_cut, "the file became shorter, or unreadable, while it was sent")              \
-	REASON(unresolved, "the names of its backends have no address")
+	REASON(unresolved, "the names of its backends have no address")                            \
+	REASON(client_forbidden, "the client may not use this forward proxy")                      \
+	REASON(destination_forbidden, "no rule lets it go there")                                  \
+	REASON(destination_private, "no address of the destination is public, or on the list")     \
+	REASON(unknown_host, "the destination's name has no address")                              \
+	REASON(lookup_timeout, "the destination's name was not resolved in time")
 
 enum access_reason {
 #define REASON(name, text) ACCESS_##name,

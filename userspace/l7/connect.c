@@ -153,13 +153,15 @@ enum go connect_step(struct client *c)
 	enum go go;
 
 	if (!c->req->upstream) {
-		go = choose(c);
+		go = c->req->dial ? dial_next(c) : choose(c);
 		if (!c->req->upstream)
 			return go;
 	}
 	u = c->req->upstream;
 	if (!u->link.writable)
 		return WAIT;
+	if (c->req->dial && c->req->method == HTTP1_M_CONNECT)
+		return dial_tunnel(c);
 	if (!connect_introduce(c, u))
 		return connect_not_begun(c);
 	u->link.out = c->req->head;
@@ -186,7 +188,9 @@ enum go connect_failed(struct client *c, enum access_reason reason)
 
 	log_limited(&rate, LOG_LEVEL_WARN,
 		    "backend not reached service=%s backend=%s address=%s: %s", c->service->name,
-		    c->req->backend->conf->name, backend_text(c->req->backend, text),
+		    c->req->backend->conf->name,
+		    c->req->backend->conf->path ? c->req->backend->conf->path
+						: endpoint_format(&c->req->asked, text),
 		    reason == ACCESS_connect_timeout ? "no answer in time" : strerror(errno));
 	pool_rest(c->req->backend);
 	c->req->reason = reason;

@@ -67,6 +67,15 @@ static bool head_room(struct client *to, size_t head)
 	return buf_reserve(&thread_of(to)->pool, out, need < BUF_SIZE ? BUF_SIZE : need);
 }
 
+static struct span via_of(const struct client *c)
+{
+	const char *name = thread_of(c)->conf->hop_name;
+
+	if (c->service->outgoing && !c->service->outgoing->via)
+		return SPAN("");
+	return (struct span){name, strlen(name)};
+}
+
 /* to: who gets it; the client itself, or whom a fetch is for. */
 static enum go forward(struct client *c, struct client *to, uint32_t len,
 		       struct forward_facts *facts)
@@ -77,7 +86,7 @@ static enum go forward(struct client *c, struct client *to, uint32_t len,
 
 	if (!head_room(to, len + edits_room(facts->edits)))
 		return request_abort(c, ACCESS_no_memory);
-	facts->via = (struct span){t->conf->hop_name, strlen(t->conf->hop_name)};
+	facts->via = via_of(c);
 	facts->date = thread_date(t);
 	n = forward_response(out->data + out->end, buf_room(out), &t->head, facts);
 	assert(n > 0);
@@ -326,6 +335,8 @@ enum go exchange_timeout(struct client *c)
 		c->req->waiter.pool->counts.queue_timeout++;
 		return answer_busy(c, ACCESS_queue_timeout);
 	}
+	if (dial_waits(c))
+		return dial_late(c);
 	if (!u || c->step == STEP_CONNECT || u->connecting)
 		return connect_failed(c, ACCESS_connect_timeout);
 	if (c->req->expects)

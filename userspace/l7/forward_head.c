@@ -134,8 +134,16 @@ static void put_appended(struct out *o, const struct http1_head *h, enum http1_f
 
 static void put_via(struct out *o, const struct http1_head *h, const struct forward_facts *facts)
 {
+	if (facts->via.len == 0)
+		return;
 	put_appended(o, h, HTTP1_F_VIA, SPAN("Via: "), h->minor ? SPAN("1.1 ") : SPAN("1.0 "),
 		     facts->via);
+}
+
+/* Those of others stay where they are, if this proxy does not add itself. */
+static bool via_rewrites(const struct http1_field *f, const struct forward_facts *facts)
+{
+	return f->id == HTTP1_F_VIA && facts->via.len;
 }
 
 /* origin-form, or "*"; an absolute-form target may have left its path empty. */
@@ -151,7 +159,6 @@ static bool request_rewrites(enum http1_field_id id)
 	switch (id) {
 	case HTTP1_F_HOST:
 	case HTTP1_F_CONTENT_LENGTH:
-	case HTTP1_F_VIA:
 	case HTTP1_F_X_FORWARDED_FOR:
 	case HTTP1_F_X_FORWARDED_HOST:
 	case HTTP1_F_X_FORWARDED_PROTO:
@@ -170,7 +177,8 @@ static bool request_keeps(const struct http1_head *h, const struct http1_field *
 		return false;
 	if (f->id == HTTP1_F_TRACESTATE && facts->trace.len && !facts->trace_goes_on)
 		return false;
-	return !f->hop && !request_rewrites(f->id) && !edits_take(facts->edits, f->name) &&
+	return !f->hop && !request_rewrites(f->id) && !via_rewrites(f, facts) &&
+	       !edits_take(facts->edits, f->name) &&
 	       (f->id != HTTP1_F_EXPECT || h->expect_continue);
 }
 
@@ -222,11 +230,13 @@ size_t forward_request(char *buf, size_t room, const struct http1_head *h,
 			put_field(&o, f);
 	}
 	put_via(&o, h, facts);
-	if (!edits_take(edits, SPAN("X-Forwarded-For")))
+	if (!facts->alone && !edits_take(edits, SPAN("X-Forwarded-For")))
 		put_appended(&o, h, HTTP1_F_X_FORWARDED_FOR, SPAN("X-Forwarded-For: "), SPAN(""),
 			     facts->client);
-	put_own(&o, edits, SPAN("X-Forwarded-Proto"), facts->proto);
-	put_own(&o, edits, SPAN("X-Forwarded-Host"), authority);
+	if (!facts->alone) {
+		put_own(&o, edits, SPAN("X-Forwarded-Proto"), facts->proto);
+		put_own(&o, edits, SPAN("X-Forwarded-Host"), authority);
+	}
 	if (facts->trace.len)
 		put_own(&o, edits, SPAN("traceparent"), facts->trace);
 	put_edits(&o, h, edits);
@@ -272,7 +282,7 @@ static void put_response_fields(struct out *o, const struct http1_head *h,
 
 		dated |= f->id == HTTP1_F_DATE;
 		if ((f->hop && !(f->id == HTTP1_F_TRAILER && facts->trailers)) ||
-		    f->id == HTTP1_F_CONTENT_LENGTH || f->id == HTTP1_F_VIA ||
+		    f->id == HTTP1_F_CONTENT_LENGTH || via_rewrites(f, facts) ||
 		    (facts->encoding.len && encoding_removes(f->id)) ||
 		    edits_take(facts->edits, f->name))
 			continue;

@@ -21,8 +21,9 @@ struct forward_facts {
 	bool keep_alive;           /* say Connection: keep-alive (to an HTTP/1.0 client) */
 	bool trailers;             /* trailer fields may follow: Trailer goes on */
 	struct span upgrade;       /* ask for this protocol, or agree to it */
-	struct span via;           /* this proxy's pseudonym */
+	struct span via;           /* this proxy's pseudonym; empty: it does not name itself */
 	struct span client;        /* request: the client's address, for X-Forwarded-For */
+	bool alone;                /* request: nothing is said of the client, whatever came */
 	struct span proto;         /* request: "http" or "https" */
 	struct span authority;     /* request: Host if none came (HTTP/1.0) */
 	struct span trace;         /* request: traceparent, whatever came; may be empty */

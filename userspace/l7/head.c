@@ -72,13 +72,15 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 			 const struct edits *edits, struct span host)
 {
 	struct thread *t = thread_of(c);
-	const char *via = t->conf->hop_name;
+	const struct conf_outgoing *outgoing = c->service->outgoing;
+	const char *via = outgoing && !outgoing->via ? "" : t->conf->hop_name;
 	char text[ENDPOINT_TEXT];
 	const struct forward_facts facts = {
 		.body = h->body,
 		.content_length = h->content_length,
 		.via = {via, strlen(via)},
 		.client = {c->peer_text, strlen(c->peer_text)},
+		.alone = outgoing,
 		.proto = c->link.tls ? SPAN("https") : SPAN("http"),
 		.upgrade = c->req->upgrade ? REQUEST_UPGRADE : SPAN(""),
 		.trailers = c->req->up.trailers,
@@ -184,6 +186,17 @@ static enum go request_route(struct client *c, uint32_t len)
 	return request_forward(c, &choice, len);
 }
 
+/* Leaves the site. What a target's path looks like is its server's business. */
+static enum go request_outgoing(struct client *c, uint32_t len)
+{
+	enum go go;
+
+	if (dial_begin(c, &thread_of(c)->head, &go) && c->req->method != HTTP1_M_CONNECT &&
+	    !head_rewrite(c, &thread_of(c)->head, len, NULL, SPAN("")))
+		return answer_fail(c, 503, ACCESS_no_memory);
+	return go;
+}
+
 /* On a connection of TLS a request is for who was asked for in the handshake (RFC 9110 section
  * 7.4). */
 static bool host_fits(const struct client *c, const struct http1_head *h)
@@ -221,12 +234,14 @@ static enum go request_begin(struct client *c, uint32_t len)
 	if (c->service->compress.on)
 		c->req->encoding = encode_wanted(h, &c->service->compress);
 	c->req->replay = relay_read_all(&c->req->up) && http1_idempotent(h->method);
-	if (h->method == HTTP1_M_CONNECT || h->method == HTTP1_M_TRACE) {
+	if ((h->method == HTTP1_M_CONNECT && !c->service->outgoing) || h->method == HTTP1_M_TRACE) {
 		buf_consume(&c->link.in, len);
 		c->req->reason = ACCESS_refused;
 		return answer_own(c, 405, false, allow);
 	}
-	if (!target_settle(c, h, &status))
+	if (c->service->outgoing)
+		go = request_outgoing(c, len);
+	else if (!target_settle(c, h, &status))
 		go = answer_fail(c, status, status == 400 ? ACCESS_refused : ACCESS_no_memory);
 	else if (!host_fits(c, h))
 		go = answer_fail(c, 421, ACCESS_refused);

@@ -120,6 +120,7 @@ void request_clear(struct client *c)
 	pool_leave(&r->waiter);
 	cache_clear(c);
 	file_clear(c);
+	dial_clear(c);
 	hedge_end(c);
 	if (r->upstream)
 		upstream_close(r->upstream);

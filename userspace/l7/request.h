@@ -21,6 +21,7 @@
 
 #include "l7/cache.h"
 #include "l7/pace.h"
+#include "l7/dial.h"
 #include "l7/expand.h"
 #include "l7/files.h"
 #include "l7/forward_head.h"
@@ -120,6 +121,7 @@ struct request {
 	struct cached cached;
 	struct selection part; /* of what is kept, or of a file, the answer has */
 	struct file file;
+	struct dial *dial; /* of a service of kind forward; else NULL */
 };
 
 struct client {
@@ -242,6 +244,20 @@ enum go connect_late(struct client *c);
 /* A response of that status, of which nothing went to the client, is another backend's to
  * answer: that one is asked. */
 bool connect_again_for(struct client *c, unsigned status);
+
+/* dial.c */
+/* A request of a service of kind forward: is it one, and may it go there? False: it is answered,
+ * as go says. */
+bool dial_begin(struct client *c, const struct http1_head *h, enum go *go);
+/* The next address, with a connection that is being made, or an answer. */
+enum go dial_next(struct client *c);
+/* The connection of a CONNECT is there, or was refused. */
+enum go dial_tunnel(struct client *c);
+/* Its name is being looked up; that took too long. */
+bool dial_waits(const struct client *c);
+enum go dial_late(struct client *c);
+/* Everything is given back; fine if there is none. */
+void dial_clear(struct client *c);
 
 /* hedge.c */
 /* The time for an answer is over: another backend is asked too. */

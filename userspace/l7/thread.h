@@ -21,6 +21,7 @@
 #include "l7/edits.h"
 #include "l7/http1.h"
 #include "l7/mailbox.h"
+#include "l7/namer.h"
 #include "l7/tls_thread.h"
 #include "l7/wheel.h"
 
@@ -50,6 +51,7 @@ struct thread {
 	struct buf words; /* values of fields */
 	struct buf text;  /* of a route's answer */
 	struct mailbox mailbox;
+	struct namer namer;
 	const struct caches *caches;                               /* borrowed; of the worker */
 	struct http1_head request_head, scratch_head, merged_head; /* of the cache's; likewise */
 	struct buf scratch;                                        /* its bytes, for a moment */

@@ -120,6 +120,10 @@ static int crewman_init(struct crewman *m, struct worker *w, unsigned index)
 	m->thread.index = index;
 	rc = m->wake_fd < 0 ? -errno : thread_init(&m->thread, s->conf, s->access_log);
 	m->thread.names = s->names;
+	m->thread.namer.fd = -1;
+	rc = rc ? rc
+		: namer_init(&m->thread.namer, m->thread.base,
+			     s->resolver ? s->resolver[index] : -1);
 	rc = rc ? rc : tls_thread_init(&m->thread.tls, &m->thread, &w->tls);
 	rc = rc ? rc : requests_init(&m->requests, &m->thread);
 	rc = rc ? rc : listen_init(&m->listen, &m->requests, s->listeners, s->n_listeners, index);
@@ -143,6 +147,7 @@ static void crewman_fini(struct crewman *m)
 		requests_fini(&m->requests);
 		listen_fini(&m->listen);
 	}
+	namer_fini(&m->thread.namer);
 	tls_thread_fini(&m->thread.tls);
 	thread_fini(&m->thread);
 	if (m->worker && m->wake_fd >= 0)

@@ -27,11 +27,12 @@ struct worker_start {
 	unsigned threads;
 	const struct worker_listener *listeners;
 	size_t n_listeners;
-	int control;      /* socketpair to the keeper: struct worker_msg, SOCK_SEQPACKET */
-	int access_log;   /* O_APPEND, or -1 */
-	int keyring;      /* of services that speak TLS, or -1 */
-	const int *roots; /* directories, as in conf.roots */
-	int tickets;      /* keys of session tickets, or -1 */
+	int control;         /* socketpair to the keeper: struct worker_msg, SOCK_SEQPACKET */
+	int access_log;      /* O_APPEND, or -1 */
+	int keyring;         /* of services that speak TLS, or -1 */
+	const int *roots;    /* directories, as in conf.roots */
+	int tickets;         /* keys of session tickets, or -1 */
+	const int *resolver; /* of each thread a socketpair (lookup.h), or NULL */
 	const struct name_page *names;    /* where backends with names are; NULL = none has one */
 	const struct health_page *health; /* which backends take requests; NULL = all */
 	const struct cache_page *caches;  /* where caches count; writable */

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "resolve/channel.h"
+#include "resolve/questions.h"
 #include "resolve/seats.h"
 
 #define LOOK_SECONDS 5 /* between looks at resolv.conf */
@@ -44,6 +45,7 @@ struct resolver {
 	struct event_base *base;
 	struct event control, look;
 	struct channel channel;
+	struct questions questions; /* of workers */
 	struct asked *names;
 	struct resolver_msg msg; /* the one that is being written */
 	uint64_t random;
@@ -246,6 +248,9 @@ static int resolver_init(struct resolver *r)
 	if (event_add(&r->control, NULL) != 0 || event_add(&r->look, &look) != 0)
 		return -ENOMEM;
 	rc = channel_init(&r->channel, &r->start->conf->resolver, r->base);
+	rc = rc ? rc
+		: questions_init(&r->questions, &r->channel, r->base, r->start->asked,
+				 r->start->n_asked);
 	return rc ? rc : names_make(r);
 }
 
@@ -261,6 +266,7 @@ int resolver_run(const struct resolver_start *start)
 		log_err("names cannot be resolved: %s", strerror(-rc));
 	r.ending = true;
 	channel_fini(&r.channel);
+	questions_fini(&r.questions);
 	for (unsigned i = 0; r.names && i < start->conf->n_names; i++)
 		event_del(&r.names[i].due);
 	free(r.names);

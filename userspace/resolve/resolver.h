@@ -15,6 +15,8 @@
 struct resolver_start {
 	const struct conf *conf; /* borrowed for the process's life */
 	int control;             /* to the keeper: struct resolver_msg, SOCK_SEQPACKET */
+	const int *asked;        /* of each thread of workers: struct lookup_question */
+	unsigned n_asked;
 };
 
 /*
