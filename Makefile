@@ -176,7 +176,7 @@ $(BUILD)/tests/xdp/%: $(BUILD)/tests/xdp/%.o $(XDP_HELP) $(LIB)
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $$(sed -n 's,^// links: ,,p' tests/bench/$*.c)
 
 # Fuzz targets: clang's libFuzzer with sanitizers; each names the sources that it needs in a
 # line `// needs: userspace/...c`.

@@ -8,33 +8,20 @@ the rounds counts. CPU time is user + system of the proxy's processes (/proc/PID
 threads; requests are those that wrk saw answered.
 """
 import os
-import re
 import resource
 import selectors
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
 
+import l7_more
+from proxies import HERE, LOAD_CORE, PEERS, PROXY_CORE, Proxy, wrk
 from table import Results, skip
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.environ['BUILD']
 ROUNDS = int(os.environ.get('ROUNDS', 3))
 SECONDS = float(os.environ.get('SECONDS', 2))
 IDLE = [int(n) for n in os.environ.get('IDLE', '1000 10000').split()]
-TICK_US = 1e6 / os.sysconf('SC_CLK_TCK')
-PROXY_CORE, LOAD_CORE = 0, 1
-
-# name: (port, command); a command that is missing drops its contender with a note.
-PEERS = {
-    'sluice': (9001, [f'{BUILD}/sluiced', '--no-gate', '-c', f'{HERE}/peers/sluice.conf']),
-    'nginx': (9002, ['nginx', '-p', '/run', '-c', f'{HERE}/peers/nginx.conf']),
-    'haproxy': (9003, ['haproxy', '-q', '-db', '-f', f'{HERE}/peers/haproxy.cfg']),
-    'floor': (9004, [f'{BUILD}/tests/bench/forwarder', '9004', '9000']),
-}
 
 # (name, path, connections, headers that wrk adds)
 CASES = [
@@ -47,83 +34,12 @@ CASES = [
 ]
 
 
-class Proxy:
-    """A running contender."""
-
-    def __init__(self, name, port, command, core):
-        self.name, self.port = name, port
-        self.log = open(f'/run/{name}.log', 'w+', encoding='utf-8')
-        self.process = subprocess.Popen(
-            command, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}))
-        self.await_listening()
-
-    def await_listening(self):
-        deadline = time.monotonic() + 10
-        while True:
-            with socket.socket() as s:
-                if s.connect_ex(('127.0.0.1', self.port)) == 0:
-                    return
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.log.seek(0)
-                raise RuntimeError(f'{self.name} does not listen: {self.log.read()[-800:]}')
-            time.sleep(0.01)
-
-    def pids(self):
-        """It and its descendants."""
-        parents = {}
-        for pid in filter(str.isdigit, os.listdir('/proc')):
-            stat = stat_of(pid)
-            if stat:
-                parents[int(pid)] = int(stat[1])
-        found = [self.process.pid]
-        for pid in found:
-            found += [p for p, parent in parents.items() if parent == pid]
-        return found
-
-    def cpu_us(self):
-        stats = filter(None, (stat_of(pid) for pid in self.pids()))
-        return sum(int(s[11]) + int(s[12]) for s in stats) * TICK_US
-
-    def rss(self):
-        """Bytes; pages shared between its processes count once for each of them."""
-        total = 0
-        for pid in self.pids():
-            with open(f'/proc/{pid}/status', encoding='utf-8') as f:
-                total += sum(int(l.split()[1]) * 1024 for l in f if l.startswith('VmRSS:'))
-        return total
-
-    def stop(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-
-def stat_of(pid):
-    """Fields of /proc/PID/stat from the state on: the name before may hold anything."""
-    try:
-        with open(f'/proc/{pid}/stat', encoding='utf-8') as f:
-            return f.read().rpartition(')')[2].split()
-    except FileNotFoundError:
-        return None
-
-
-def load(proxy, path, connections, headers, seconds):
-    """Requests answered; complains are returned with them."""
-    out = subprocess.run(
-        ['taskset', '-c', str(LOAD_CORE), 'wrk', '-t1', f'-c{connections}',
-         f'-d{max(1, round(seconds))}s', *headers, f'http://127.0.0.1:{proxy.port}{path}'],
-        capture_output=True, text=True, check=True).stdout
-    requests = int(re.search(r'(\d+) requests in', out).group(1))
-    bad = re.findall(r'(Socket errors:.*|Non-2xx.*)', out)
-    return requests, '; '.join(bad)
-
-
 def measure(results, proxies):
     for n in range(ROUNDS):
         for case, path, connections, headers in CASES:
             for proxy in proxies:
                 before = proxy.cpu_us()
-                requests, bad = load(proxy, path, connections, headers, SECONDS)
+                requests, _, bad = wrk(proxy.port, path, connections, headers, SECONDS)
                 if bad:
                     results.note(f'{proxy.name}, {case}: {bad}')
                 if requests:
@@ -195,8 +111,9 @@ def prepare():
         subprocess.run(['sysctl', '-q', '-w', setting], check=True)
     subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
     os.makedirs('/run/www')
-    with open('/run/www/10k', 'w', encoding='ascii') as f:
-        f.write('x' * 10240)
+    for name, size in (('10k', 10240), ('100m', l7_more.BODY)):
+        with open(f'/run/www/{name}', 'wb') as f:
+            f.write(b'x' * size)
 
 
 def main():
@@ -211,14 +128,19 @@ def main():
         else:
             results.note(f'{name} is not here ({command[0]})')
     measure(results, proxies)
+    l7_more.bodies(results, proxies, ROUNDS)
+    l7_more.tail(results, [p for p in proxies if p.name != 'floor'], ROUNDS, SECONDS)
     for proxy in proxies:
         proxy.stop()
     measure_idle(results, [p.name for p in proxies])
+    others = [l7_more.routes(ROUNDS, SECONDS), l7_more.parser()]
+    l7_more.left(results)
     origin.stop()
     results.note('the floor opens an upstream connection for each client connection; the '
                  'others pool them')
-    results.print_table()
-    results.save()
+    for table in (results, *others):
+        table.print_table()
+        table.save()
 
 
 main()

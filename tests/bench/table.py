@@ -40,7 +40,7 @@ class Results:
                     'sluice': rounded(ours),
                     'peer': rounded(theirs),
                     'peer_name': peer,
-                    'ratio': rounded(ours / theirs) if ours is not None else None,
+                    'ratio': rounded(ours / theirs) if ours is not None and theirs else None,
                 }
 
     def print_table(self):

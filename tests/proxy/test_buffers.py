@@ -50,6 +50,17 @@ def test_a_slow_client_holds_no_backend(stage, origin, fields, first, second):
         conn.close()
 
 
+def test_a_long_head_brings_much_of_its_body(stage, origin):
+    """What came with it is more than one read brings otherwise."""
+    client = stage.proxy(origin, service='request_buffer = 256k  max_head = 64k').client()
+    body = LARGE[:200000]
+    client.send(post('X: ' + 'x' * 33000, f'Content-Length: {len(body)}'), body)
+    conn = origin.accept()
+    assert conn.request().body == body
+    conn.send(ok(b'hello'))
+    assert client.answer().body == b'hello'
+
+
 @pytest.mark.parametrize('size', [16000, 65535, 65536, 300000])
 @pytest.mark.parametrize('framing', ['length', 'chunked'])
 def test_a_longer_body_comes_through(stage, origin, framing, size):

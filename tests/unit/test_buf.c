@@ -238,6 +238,31 @@ static void test_what_waits_is_bounded(void **unused)
 	assert_int_equal(pool.large, 0);
 }
 
+/* Long bodies get more, until they have half of what may wait. */
+static void test_long_bodies_get_more(void **unused)
+{
+	struct buf b[4] = {{0}};
+
+	(void)unused;
+	pool.large_most = 4 * BUF_BULK + 1;
+	for (int i = 0; i < 4; i++) {
+		assert_true(buf_bulk(&pool, &b[i]));
+		assert_int_equal(b[i].size, i < 2 ? BUF_BULK : BUF_SIZE);
+	}
+	assert_int_equal(pool.large, 2 * BUF_BULK);
+	assert_true(buf_bulk(&pool, &b[0])); /* has it */
+	assert_int_equal(b[0].size, BUF_BULK);
+	buf_release(&pool, &b[1]);
+	assert_int_equal(pool.large, BUF_BULK);
+	assert_true(buf_bulk(&pool, &b[3])); /* room again, and memory that was used before */
+	assert_int_equal(b[3].size, BUF_BULK);
+	assert_int_equal(pool.large, 2 * BUF_BULK);
+	for (int i = 0; i < 4; i++)
+		buf_release(&pool, &b[i]);
+	assert_int_equal(pool.large, 0);
+	assert_int_equal(pool.n_free[3], 2);
+}
+
 static void test_few_bytes_move_to_a_small_buffer(void **unused)
 {
 	struct buf b = {0};
@@ -298,6 +323,7 @@ int main(void)
 		SCENE(test_odd_sizes_go_back_to_the_heap),
 		SCENE(test_the_pool_is_bounded),
 		SCENE(test_what_waits_is_bounded),
+		SCENE(test_long_bodies_get_more),
 		SCENE(test_few_bytes_move_to_a_small_buffer),
 		SCENE(test_no_memory_leaves_all_as_it_was),
 	};

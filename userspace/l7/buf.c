@@ -9,10 +9,21 @@ struct buf_free {
 	struct buf_free *next;
 };
 
+static const struct {
+	uint32_t size;
+	unsigned spare; /* at most so many are kept */
+} lists[BUF_SIZES] = {{BUF_SIZE, BUF_SPARE},
+		      {BUF_HEAD, BUF_SPARE},
+		      {BUF_NOTE, BUF_SPARE},
+		      {BUF_BULK, BUF_SPARE / 16}};
+
 /* Which free list holds memory of this size: -1 = none. */
 static int list_of(uint32_t size)
 {
-	return size == BUF_SIZE ? 0 : size == BUF_HEAD ? 1 : size == BUF_NOTE ? 2 : -1;
+	for (int i = 0; i < BUF_SIZES; i++)
+		if (lists[i].size == size)
+			return i;
+	return -1;
 }
 
 static char *memory_take(struct buf_pool *pool, uint32_t size)
@@ -20,14 +31,14 @@ static char *memory_take(struct buf_pool *pool, uint32_t size)
 	int list = list_of(size);
 	struct buf_free *f = list >= 0 ? pool->free[list] : NULL;
 
-	if (!f) {
+	if (f) {
+		pool->free[list] = f->next;
+		pool->n_free[list]--;
+	} else {
 		f = malloc(size);
-		if (f && size > BUF_SIZE)
-			pool->large += size;
-		return (char *)f;
 	}
-	pool->free[list] = f->next;
-	pool->n_free[list]--;
+	if (f && size > BUF_SIZE)
+		pool->large += size;
 	return (char *)f;
 }
 
@@ -38,7 +49,7 @@ static void memory_give(struct buf_pool *pool, char *data, uint32_t size)
 
 	if (size > BUF_SIZE)
 		pool->large -= size;
-	if (list < 0 || pool->n_free[list] == BUF_SPARE) {
+	if (list < 0 || pool->n_free[list] == lists[list].spare) {
 		free(data);
 		return;
 	}
@@ -80,6 +91,14 @@ bool buf_grow(struct buf_pool *pool, struct buf *b, uint32_t size)
 	if (size < 2 * b->size)
 		size = 2 * b->size;
 	return pool->large + size <= pool->large_most && buf_reserve(pool, b, size);
+}
+
+bool buf_bulk(struct buf_pool *pool, struct buf *b)
+{
+	if (b->size >= BUF_BULK)
+		return true;
+	return buf_reserve(pool, b,
+			   pool->large + BUF_BULK <= pool->large_most / 2 ? BUF_BULK : BUF_SIZE);
 }
 
 void buf_shrink(struct buf_pool *pool, struct buf *b)

@@ -14,9 +14,10 @@
 #include <stdint.h>
 
 #define BUF_SIZE  16384
-#define BUF_HEAD  4096 /* for a request's head, which waits until there is an answer */
-#define BUF_NOTE  1024 /* likewise, and for its line in the access log */
-#define BUF_SIZES 3
+#define BUF_BULK  262144 /* for what is read of a long body */
+#define BUF_HEAD  4096   /* for a request's head, which waits until there is an answer */
+#define BUF_NOTE  1024   /* likewise, and for its line in the access log */
+#define BUF_SIZES 4
 #define BUF_SPARE 256 /* free buffers of each size that a thread keeps; more go to the heap */
 
 struct buf {
@@ -26,7 +27,7 @@ struct buf {
 };
 
 struct buf_pool {
-	struct buf_free *free[BUF_SIZES]; /* BUF_SIZE, BUF_HEAD, BUF_NOTE */
+	struct buf_free *free[BUF_SIZES]; /* BUF_SIZE, BUF_HEAD, BUF_NOTE, BUF_BULK */
 	unsigned n_free[BUF_SIZES];
 	uint64_t large;      /* bytes of buffers beyond BUF_SIZE that are in use */
 	uint64_t large_most; /* of them, for bodies that wait for a slow side; see buf_grow */
@@ -54,6 +55,10 @@ bool buf_reserve(struct buf_pool *pool, struct buf *b, uint32_t size);
 /* The same for a body that waits, in steps that double; false also when such bodies have taken
  * what they may. */
 bool buf_grow(struct buf_pool *pool, struct buf *b, uint32_t size);
+
+/* Memory of BUF_BULK for an empty b, or of BUF_SIZE when bodies that wait need the rest of what
+ * they may take. */
+bool buf_bulk(struct buf_pool *pool, struct buf *b);
 
 /* Few bytes that will wait for long move to a small buffer, if they fit one. */
 void buf_shrink(struct buf_pool *pool, struct buf *b);

@@ -218,9 +218,16 @@ static enum relay_result source_end(struct relay *r, struct link *src, struct bu
 	return RELAY_TURN;
 }
 
+/* Much is still to come, and goes on as it is: fewer and larger reads are cheaper. */
+static bool is_bulk(const struct relay *r, const struct link *src)
+{
+	return r->body.kind == HTTP1_BODY_LENGTH && r->body.left >= BUF_BULK && !r->encoder &&
+	       buf_len(&src->in) == 0;
+}
+
 /* Reads once. TURN: something has changed. */
 static enum relay_result source_read(struct relay *r, struct link *src, struct buf *out,
-				     struct buf_pool *pool)
+				     struct buf_pool *pool, bool bulk)
 {
 	if (src->eof || src->failed)
 		return source_end(r, src, out, pool);
@@ -228,7 +235,7 @@ static enum relay_result source_read(struct relay *r, struct link *src, struct b
 		buf_release(pool, &src->in);
 		return RELAY_WAIT;
 	}
-	if (!buf_reserve(pool, &src->in, BUF_SIZE))
+	if (!(bulk ? buf_bulk(pool, &src->in) : buf_reserve(pool, &src->in, BUF_SIZE)))
 		return RELAY_NO_MEMORY;
 	if (link_read(src) || src->eof || src->failed)
 		return RELAY_TURN;
@@ -304,11 +311,12 @@ enum relay_result relay_gather(struct relay *r, struct link *src, struct buf *ou
 {
 	for (unsigned turn = 0; turn < RELAY_TURNS; turn++) {
 		enum relay_result result;
+		uint32_t here = buf_len(&src->in);
+		uint32_t room = (here > BUF_SIZE ? here : BUF_SIZE) + CHUNK_AROUND;
 
 		if (r->ended || buf_len(out) >= most)
 			return RELAY_DONE;
-		if (buf_room(out) < BUF_SIZE + CHUNK_AROUND &&
-		    !buf_grow(pool, out, buf_len(out) + BUF_SIZE + CHUNK_AROUND))
+		if (buf_room(out) < room && !buf_grow(pool, out, buf_len(out) + room))
 			return RELAY_DONE;
 		result = check(r, &src->in, out, pool);
 		if (result != RELAY_WAIT)
@@ -317,17 +325,22 @@ enum relay_result relay_gather(struct relay *r, struct link *src, struct buf *ou
 			held_move(r, src, out);
 		if (r->ended || buf_len(&src->in))
 			continue;
-		result = source_read(r, src, out, pool);
+		result = source_read(r, src, out, pool, false);
 		if (result != RELAY_TURN)
 			return result;
 	}
 	return RELAY_TURN;
 }
 
+static unsigned turns(const struct buf *in)
+{
+	return in->size > BUF_SIZE ? 4 : 1;
+}
+
 enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst,
 			     struct buf_pool *pool, bool keep)
 {
-	for (unsigned turn = 0; turn < RELAY_TURNS; turn++) {
+	for (unsigned turn = 0; turn < RELAY_TURNS; turn += turns(&src->in)) {
 		enum relay_result result = check(r, &src->in, &dst->out, pool);
 
 		if (result != RELAY_WAIT)
@@ -340,7 +353,7 @@ enum relay_result relay_pump(struct relay *r, struct link *src, struct link *dst
 			return RELAY_DONE;
 		if (r->ended || buf_len(&src->in))
 			continue;
-		result = source_read(r, src, &dst->out, pool);
+		result = source_read(r, src, &dst->out, pool, is_bulk(r, src));
 		if (result == RELAY_WAIT)
 			result = flush(r, src, dst, pool);
 		if (result == RELAY_WAIT && !keep && buf_len(&dst->out) == 0)

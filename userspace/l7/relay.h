@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One body on its way from one connection to another: read, its framing checked, sent, in
- * the framing that the receiver was told. Holds at most one buffer on each side and what may be
- * read ahead, so a slow receiver slows the sender down. Content goes out from where it was read,
+ * the framing that the receiver was told. Holds at most one buffer on each side (a large one
+ * where much is to come and memory allows: a call for 16 KB costs more than its bytes) and what may
+ * be read ahead, so a slow receiver slows the sender down. Content goes out from where it was read,
  * together with what waits in front of it; only content that is to be chunked is copied. With an
  * encoder it is compressed on the way; what an encoder keeps back is given out when the sender
  * pauses.
@@ -14,7 +15,8 @@
 #include "l7/encode.h"
 #include "l7/link.h"
 
-#define RELAY_TURNS 16 /* buffers in one go, before other connections have theirs */
+/* Buffers in one go, a large one for four; then other connections have theirs. */
+#define RELAY_TURNS 16
 
 /* Somebody who is shown the content too, as it came from the sender. */
 struct relay_tap {
