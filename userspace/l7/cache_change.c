@@ -134,7 +134,8 @@ static void take(struct client *c, const struct http1_head *h)
 	struct taking *k = &c->req->cached.takes;
 	struct store *s = c->req->cached.use->store;
 	struct fresh_response said;
-	struct caching_answer a = {.head = h, .said = &said, .shared = true, .now = thread_wall()};
+	struct caching_answer a = {
+		.head = h, .said = &said, .vary = SPAN(""), .shared = true, .now = thread_wall()};
 	enum fresh_reason why = take_judge(c, &said, &a);
 	bool lead = false;
 
