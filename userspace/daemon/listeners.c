@@ -110,6 +110,8 @@ static int find_old(const struct listeners *old, const struct endpoint *at, unsi
 static void listeners_add(struct listeners *l, int fd, unsigned thread, const struct endpoint *at)
 {
 	l->items[l->n] = (struct worker_listener){.fd = fd, .thread = thread};
+	if (!addr_is_any(&at->addr))
+		l->items[l->n].at = *at;
 	l->bound[l->n] = *at;
 	l->n++;
 }

@@ -11,30 +11,36 @@
 
 /* ---- one connection ------------------------------------------------------------------- */
 
+static const struct conf_service *service_at(const struct conf *conf, const struct endpoint *local)
+{
+	const struct conf_service *s = conf_find(conf, local, IPPROTO_TCP);
+
+	return s && s->kind == SLUICE_L7 ? s : NULL;
+}
+
 static const struct conf_service *service_of(const struct conf *conf, int fd)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
-	const struct conf_service *s;
 	struct endpoint local;
 
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0 ||
 	    !endpoint_from_sockaddr(&local, (struct sockaddr *)&ss))
 		return NULL;
-	s = conf_find(conf, &local, IPPROTO_TCP);
-	return s && s->kind == SLUICE_L7 ? s : NULL;
+	return service_at(conf, &local);
 }
 
-static void welcome(struct listen *l, int fd, const struct sockaddr *from)
+static void welcome(const struct listener *at, int fd, const struct sockaddr *from)
 {
-	const struct conf_service *s = service_of(l->requests->thread->conf, fd);
+	struct requests *rs = at->owner->requests;
+	const struct conf_service *s = at->service ? at->service : service_of(rs->thread->conf, fd);
 	struct endpoint peer;
 
 	if (!s || !endpoint_from_sockaddr(&peer, from)) {
 		close(fd);
 		return;
 	}
-	request_accept(l->requests, fd, &peer, s);
+	request_accept(rs, fd, &peer, s);
 }
 
 /* ---- the queue ------------------------------------------------------------------------ */
@@ -109,7 +115,7 @@ static bool take(struct listener *from, unsigned most)
 		if (fd >= 0) {
 			if (full(rs))
 				requests_reclaim(rs);
-			welcome(l, fd, (struct sockaddr *)&ss);
+			welcome(from, fd, (struct sockaddr *)&ss);
 			most--;
 		} else if (errno == EAGAIN) {
 			return false;
@@ -150,6 +156,8 @@ int listen_init(struct listen *l, struct requests *rs, const struct worker_liste
 			continue;
 		one->fd = all[i].fd;
 		one->owner = l;
+		if (all[i].at.port)
+			one->service = service_at(rs->thread->conf, &all[i].at);
 		if (event_assign(&one->event, base, one->fd, EV_READ | EV_PERSIST, on_event, one) !=
 			    0 ||
 		    event_add(&one->event, NULL) != 0)

@@ -16,6 +16,7 @@
 struct listener {
 	int fd; /* owned; -1 = closed */
 	struct listen *owner;
+	const struct conf_service *service; /* of all its connections; NULL: each is asked */
 	struct event event;
 };
 

@@ -15,11 +15,12 @@
 #include "conf/conf.h"
 
 /* A listening socket (non-blocking; accepted sockets inherit TCP_NODELAY) and the one thread
- * that accepts from it. Which service a connection belongs to is read from its local address
+ * that accepts from it. Which service a connection belongs to is told by its local address
  * (conf_find); one that belongs to none is closed. */
 struct worker_listener {
 	int fd;
 	unsigned thread;
+	struct endpoint at; /* where its connections go to; zero: each tells */
 };
 
 struct worker_start {
