@@ -364,6 +364,31 @@ def test_pooled_connections_grow_old(stage, origin):
         assert client.answer().status == 200 and conn.ended()
 
 
+def test_a_pooled_connection_is_let_go_before_the_backend_closes_it(stage, origin):
+    proxy = stage.proxy(origin)
+    client = proxy.client()
+    client.send(get())
+    conn = origin.accept()
+    conn.request()
+    conn.send(ok(b'', 'Keep-Alive: max=9, timeout=1'))
+    assert client.answer().status == 200 and conn.ended()
+
+
+@pytest.mark.parametrize('said', ['', 'x', 'timeout', 'timeout=x', 'timeout=-1', 'timeout=99999999'])
+def test_what_a_backend_says_of_its_patience_may_be_nonsense(stage, origin, said):
+    proxy = stage.proxy(origin)
+    client = proxy.client()
+    client.send(get())
+    conn = origin.accept()
+    for _ in range(2):
+        conn.request()
+        conn.send(ok(b'', f'Keep-Alive: {said}'))
+        assert client.answer().status == 200
+        client.send(get())
+    conn.request()
+    conn.send(ok())
+
+
 @pytest.mark.parametrize('most', [0, 2, 4])
 def test_so_many_are_kept(stage, origin, most):
     proxy = stage.proxy(origin, service=f'upstream_idle_max = {most}')

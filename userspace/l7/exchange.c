@@ -233,8 +233,10 @@ static enum go read_head(struct client *c)
 						 &c->req->scanned, c->req->method, &limits);
 		if (n > 0 && t->head.status < 200)
 			return interim(c, (uint32_t)n);
-		if (n > 0)
+		if (n > 0) {
+			upstream_told(c->req->upstream, &t->head);
 			return final(c, (uint32_t)n);
+		}
 		if (n < 0) {
 			pool_failed(c->req->backend);
 			return answer_fail(c, 502, ACCESS_backend_bad);

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "l7/cc.h"
 #include "l7/tls.h"
 
 /* ---- all of them ---------------------------------------------------------------------- */
@@ -201,10 +202,29 @@ void upstream_connected(struct upstream *u)
 	pool_connected(u->backend);
 }
 
+/* Keep-Alive: timeout=5. A request that is sent just when the backend closes is lost, and who has a
+ * body cannot be sent again: so it is let go before. */
+void upstream_told(struct upstream *u, const struct http1_head *h)
+{
+	const struct http1_field *f = http1_find(h, HTTP1_F_KEEP_ALIVE);
+	struct span list = f ? f->value : SPAN(""), e;
+	static const size_t name = sizeof("timeout=") - 1;
+	int64_t s;
+
+	u->keep_ms = 0;
+	while (cc_list_next(&list, &e)) {
+		if (e.len <= name || strncasecmp(e.p, "timeout=", name) != 0 ||
+		    !cc_delta(&s, (struct span){e.p + name, e.len - name}) || s > 86400)
+			continue;
+		u->keep_ms = s > 1 ? (uint32_t)(s - 1) * 1000 : s == 1 ? 500 : 1;
+	}
+}
+
 void upstream_put(struct upstream *u)
 {
 	struct backend *b = u->backend;
 	struct thread *t = thread_of(b);
+	uint32_t idle_ms;
 
 	assert(buf_len(&u->link.in) == 0);
 	if (b->n_pooled >= b->pool->conf->upstream_idle_max ||
@@ -220,7 +240,10 @@ void upstream_put(struct upstream *u)
 	TAILQ_INSERT_HEAD(&b->pooled, u, entry);
 	b->n_pooled++;
 	b->pool->owner->n_pooled++;
-	wheel_set(&t->wheel, &u->timer, t->now_ms + b->pool->conf->upstream_idle_ms);
+	idle_ms = b->pool->conf->upstream_idle_ms;
+	if (u->keep_ms && u->keep_ms < idle_ms)
+		idle_ms = u->keep_ms;
+	wheel_set(&t->wheel, &u->timer, t->now_ms + idle_ms);
 }
 
 void upstream_close(struct upstream *u)

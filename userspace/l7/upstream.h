@@ -21,6 +21,7 @@ struct upstream {
 	bool connecting;   /* the first sending tells whether it succeeded */
 	bool introduced;   /* a PROXY header was sent */
 	bool reused;       /* has carried another request before */
+	uint32_t keep_ms;  /* the backend keeps it no longer than this; 0: it does not say */
 	uint64_t asked_us; /* when it was taken into use; 0: nobody wants to know */
 };
 
@@ -54,6 +55,8 @@ void upstreams_serve(struct upstreams *us);
 struct upstream *upstream_get(struct backend *b, void *user, bool fresh);
 /* Something was sent: there is a connection. */
 void upstream_connected(struct upstream *u);
+/* What the head of a response says about how long the backend keeps the connection. */
+void upstream_told(struct upstream *u, const struct http1_head *h);
 /* The request is over and the connection is clean: into the pool, or closed if that is full. */
 void upstream_put(struct upstream *u);
 void upstream_close(struct upstream *u);
