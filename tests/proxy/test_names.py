@@ -151,6 +151,18 @@ def test_a_name_that_vanishes_keeps_its_addresses(stage, server):
     proxy.awaits('is resolved again')
 
 
+def test_one_family_that_fails_is_said_once(stage, server):
+    _, port = same_port(stage, '127.0.0.2')
+    server.give(NAME, '127.0.0.2')
+    server.zone[NAME, AAAA] = None
+    proxy = proxy_of(stage, server, f'{NAME}:{port}',
+                     top=resolver(server, 'timeout = 50ms  attempts = 1'))
+    becomes(proxy, '127.0.0.2')
+    server.awaits(len(server.asked) + 8, NAME)
+    assert proxy.said().count('is not resolved') == 1
+    assert 'is resolved again' not in proxy.said()
+
+
 @pytest.mark.parametrize('rcode', [2, 5])
 def test_a_server_that_fails(stage, server, rcode):
     _, port = same_port(stage, '127.0.0.2')

@@ -38,7 +38,7 @@ struct name_record {
 	uint32_t found;  /* addresses that the name had at last, those without a seat too */
 	uint32_t ttl_ms; /* how long that counts */
 	uint8_t known;   /* there was an answer once */
-	uint8_t failing; /* the last question got none; error says why */
+	uint8_t failing; /* enum conf_family: whose last question got none; error says why */
 	uint8_t pad[2];
 	uint64_t since_ms; /* CLOCK_REALTIME: of the last answer; 0 = none yet */
 	uint64_t answers, failures, changes;

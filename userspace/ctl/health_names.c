@@ -75,7 +75,7 @@ json_t *health_names_json(const struct name_page *p)
 		o = json_pack("{s:s, s:s, s:o, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:s}",
 			      "name", r.name, "resolve", families_name(r.families), "addresses",
 			      addresses_json(p, i), "found", (json_int_t)r.found, "ttl_ms",
-			      (json_int_t)r.ttl_ms, "known", r.known, "failing", r.failing,
+			      (json_int_t)r.ttl_ms, "known", r.known, "failing", r.failing != 0,
 			      "since_ms", (json_int_t)r.since_ms, "answers", (json_int_t)r.answers,
 			      "failures", (json_int_t)r.failures, "changes", (json_int_t)r.changes,
 			      "error", r.error);

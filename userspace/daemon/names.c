@@ -118,21 +118,22 @@ static bool seats_renew(struct names *n, uint32_t name)
 }
 
 /* Said when it begins and when it ends, and not each time in between. */
-static void failing_set(struct names *n, uint32_t name, bool failing, const char *why)
+static void failing_set(struct names *n, const struct resolver_msg *msg, const char *why)
 {
-	struct name_record *r = &n->page.records[name];
-	bool was = r->failing;
+	struct name_record *r = &n->page.records[msg->name];
+	uint8_t was = r->failing, bit = (uint8_t)(1U << msg->family);
 
 	page_write_begin(&r->sequence);
-	r->failing = failing;
-	r->failures += failing;
-	snprintf(r->error, sizeof(r->error), "%s", why);
+	r->failing = (uint8_t)(why ? was | bit : was & ~bit);
+	r->failures += why != NULL;
+	if (why || !r->failing)
+		snprintf(r->error, sizeof(r->error), "%s", why ? why : "");
 	page_write_end(&r->sequence);
-	n->page.head->failures += failing;
-	if (failing && !was)
+	n->page.head->failures += why != NULL;
+	if (r->failing && !was)
 		log_warn("name=%s is not resolved: %s; %s", r->name, why,
 			 r->taken ? "its last addresses stay" : "it has none");
-	else if (!failing && was)
+	else if (!r->failing && was)
 		log_info("name=%s is resolved again", r->name);
 }
 
@@ -141,7 +142,7 @@ static void addresses_here(struct names *n, const struct resolver_msg *msg)
 	struct name_record *r = &n->page.records[msg->name];
 
 	if (!seats_note(&n->known[msg->name], msg->family, msg->addrs, msg->n, msg->found)) {
-		failing_set(n, msg->name, true, "it has no address any more");
+		failing_set(n, msg, "it has no address any more");
 		return;
 	}
 	n->page.head->answers++;
@@ -152,8 +153,7 @@ static void addresses_here(struct names *n, const struct resolver_msg *msg)
 	r->since_ms = clock_ms(CLOCK_REALTIME);
 	r->answers++;
 	page_write_end(&r->sequence);
-	if (msg->n)
-		failing_set(n, msg->name, false, "");
+	failing_set(n, msg, NULL);
 	if (seats_renew(n, msg->name))
 		say_addresses(n, msg->name);
 }
@@ -195,7 +195,7 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
 		if (msg.type == RESOLVER_MSG_ADDRESSES)
 			addresses_here(n, &msg);
 		else
-			failing_set(n, msg.name, true, msg.why);
+			failing_set(n, &msg, msg.why);
 	}
 }
 

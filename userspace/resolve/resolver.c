@@ -132,7 +132,6 @@ static void msg_begin(struct question *q)
 {
 	struct resolver_msg *msg = &q->of->owner->msg;
 
-	memset(msg, 0, sizeof(*msg));
 	*msg = (struct resolver_msg){.type = RESOLVER_MSG_ADDRESSES,
 				     .size = sizeof(*msg),
 				     .name = q->of->name->index,
