@@ -19,7 +19,7 @@ def affordable():
     return min(MOST, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500) // 2)
 
 
-@pytest.mark.parametrize('left, kilobytes', zip(LEFT.values(), (2, 4, 8)), ids=LEFT)
+@pytest.mark.parametrize('left, kilobytes', zip(LEFT.values(), (1, 4, 8)), ids=LEFT)
 def test_connections_that_are_left(stage, left, kilobytes):
     n = affordable()
     if n < 1000:

@@ -93,7 +93,9 @@ static bool head_rewrite(struct client *c, const struct http1_head *h, uint32_t 
 	uint32_t room = (uint32_t)forward_request_room(h, &facts, len);
 	size_t n;
 
-	/* In front of a body it is sent with the first chunk. */
+	/* Sizes that the pool keeps; in front of a body it is sent with the first chunk. */
+	if (room < BUF_NOTE)
+		room = BUF_NOTE;
 	if (room < BUF_SIZE && !relay_read_all(&c->req->up))
 		room = BUF_SIZE;
 	if (!buf_reserve(&t->pool, &c->req->head, room))
