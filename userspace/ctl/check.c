@@ -17,8 +17,12 @@ static void print_counts(const struct conf *c)
 		n[c->services[i].kind]++;
 		backends += c->services[i].n_backends;
 	}
+	/* As the file has them: a name is one, and a destination of clients is none. */
 	for (unsigned i = 0; i < c->n_pools; i++)
-		backends += c->pools[i].n_backends;
+		for (unsigned k = 0; k < c->pools[i].n_backends; k++)
+			backends += !c->pools[i].backends[k].seat;
+	for (unsigned i = 0; i < c->n_services; i++)
+		backends -= c->services[i].outgoing != NULL;
 	printf("%s: %u services (%u l4, %u l7), %u backends, %u interfaces, tunnels from %u "
 	       "balancers: ok\n",
 	       c->path, c->n_services, n[SLUICE_L4], n[SLUICE_L7], backends, c->n_interfaces,
