@@ -233,6 +233,7 @@ static void test_request_that_grows(void **unused)
 		.proto = SPAN("https"),
 		.upgrade = SPAN("websocket"),
 		.trailers = true,
+		.trace = SPAN("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
 	};
 	char bytes[2048] = "GET http://a?b HTTP/1.1\r\nHost:a\r\nTE:trailers\r\nConnection:TE\r\n";
 

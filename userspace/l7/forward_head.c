@@ -203,7 +203,8 @@ size_t forward_request_room(const struct http1_head *h, const struct forward_fac
 	 */
 	return (facts->edits ? 2 * len : len) + h->n_fields + h->path.len +
 	       2 * (h->authority.len + facts->authority.len) + facts->host.len + facts->via.len +
-	       facts->client.len + facts->upgrade.len + edits_room(facts->edits) + FORWARD_WORDS;
+	       facts->client.len + facts->upgrade.len + facts->trace.len +
+	       edits_room(facts->edits) + FORWARD_WORDS;
 }
 
 size_t forward_request(char *buf, size_t room, const struct http1_head *h,

@@ -37,7 +37,7 @@ struct forward_facts {
 };
 
 /* Bytes that forward_request takes at most, of a head that was len bytes long. */
-#define FORWARD_WORDS 256 /* names and punctuation that it adds */
+#define FORWARD_WORDS 512 /* names and punctuation that it adds */
 size_t forward_request_room(const struct http1_head *h, const struct forward_facts *facts,
 			    size_t len);
 

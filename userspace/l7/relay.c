@@ -5,9 +5,8 @@
 
 #include "l7/forward_head.h"
 
-#define COPY_MOST                                                                                  \
-	2048 /* bytes of content that are cheaper to copy than to send as a part of their own */
-#define CHUNK_HEADER 18 /* 16 digits, CRLF */
+#define COPY_MOST    2048 /* bytes of content that are copied rather than sent as a piece */
+#define CHUNK_HEADER 18   /* 16 digits, CRLF */
 #define CHUNK_AROUND (CHUNK_HEADER + 2 + FORWARD_END)
 
 void relay_init(struct relay *r, enum http1_body kind, uint64_t content_length, bool chunk)

@@ -148,8 +148,7 @@ struct request_spare;
 struct requests {
 	struct thread *thread;
 	struct upstreams upstreams;
-	/* idle: who waits longest first, give or take REQUEST_PLACE_MS; some have a request again
-	 */
+	/* idle: who waits longest first, to REQUEST_PLACE_MS; some have a request again */
 	TAILQ_HEAD(, client) busy, idle;
 	unsigned n;                  /* in both */
 	uint64_t accepted;           /* connections so far */
