@@ -3,6 +3,7 @@
 them. Client and origin keep every byte that reached them; nothing waits longer than DEADLINE.
 An origin is played by the test itself (accept, request, send) or by a story, a function that is
 given each connection in a thread of its own. Loopback alone, both families."""
+import contextlib
 import os
 import re
 import select
@@ -241,6 +242,12 @@ class OriginConn(Wire):
     def request(self):
         return self.message(lambda m: False, False)
 
+    def end(self):
+        """Closed, although a thread may read from it, which alone would keep it open."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.close()
+
 
 class Origin:
     """A server. All that reached it is in .conns, the first connection first."""
@@ -302,7 +309,7 @@ class Origin:
             pass
         self.socket.close()
         for conn in self.conns:
-            conn.close()
+            conn.end()
         if self.failed:
             raise self.failed
 
