@@ -40,7 +40,9 @@ void head_note(struct client *c, const struct http1_head *h)
 
 	if (t->access.fd < 0 || !buf_reserve(&t->pool, &c->req->note, BUF_NOTE))
 		return;
-	end = line.len ? memchr(line.p, '\n', line.len) : NULL; /* no bytes, no buffer */
+	if (line.len == 0)
+		line = SPAN(""); /* no bytes, no buffer */
+	end = memchr(line.p, '\n', line.len);
 	if (end)
 		line.len = (size_t)(end - line.p);
 	if (line.len && line.p[line.len - 1] == '\r')
