@@ -90,17 +90,11 @@ static int print_json(const struct backend_words *w, const struct plan_state *s,
 {
 	json_t *list = json_array(), *root = json_pack("{s:o}", "backends", list);
 	bool oom = !root;
-	int rc = 0;
 
 	for (size_t i = 0; !oom && i < s->n_backends; i++)
 		if (is_wanted(w, &s->backends[i]))
 			oom |= json_array_append_new(list, backend_json(s, &s->backends[i])) != 0;
-	if (oom || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)
-		rc = err_set(e, ENOMEM, "cannot print JSON: out of memory");
-	else
-		putchar('\n');
-	json_decref(root);
-	return rc;
+	return ctl_print_json(root, oom, e);
 }
 
 static int run_list(const struct backend_words *w, const struct gate *g, struct err *e)

@@ -114,7 +114,6 @@ static int print_json(const struct cache_page *p, struct err *e)
 {
 	json_t *list = json_array(), *root = json_pack("{s:o}", "caches", list);
 	bool oom = !root;
-	int rc = 0;
 
 	for (uint32_t i = 0; !oom && i < p->head->caches; i++) {
 		struct cache_record r;
@@ -122,12 +121,7 @@ static int print_json(const struct cache_page *p, struct err *e)
 		cache_page_record(p, i, &r);
 		oom = json_array_append_new(list, record_json(&r)) != 0;
 	}
-	if (oom || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)
-		rc = err_set(e, ENOMEM, "cannot print JSON: out of memory");
-	else
-		putchar('\n');
-	json_decref(root);
-	return rc;
+	return ctl_print_json(root, oom, e);
 }
 
 static int show(const char *dir, bool json)

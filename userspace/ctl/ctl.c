@@ -13,6 +13,8 @@
 #include <sys/file.h>
 #include <sys/signalfd.h>
 
+#include <jansson.h>
+
 int ctl_fail(const struct err *e)
 {
 	fflush(stdout);
@@ -31,6 +33,18 @@ int ctl_usage(const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	return CTL_USAGE;
+}
+
+int ctl_print_json(struct json_t *root, bool oom, struct err *e)
+{
+	int rc = 0;
+
+	if (oom || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)
+		rc = err_set(e, ENOMEM, "cannot print JSON: out of memory");
+	else
+		putchar('\n');
+	json_decref(root);
+	return rc;
 }
 
 bool ctl_parse_count(uint64_t *out, const char *text)

@@ -30,6 +30,10 @@ int ctl_fail(const struct err *e);
 /* The same for words typed wrongly; returns CTL_USAGE. */
 int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+struct json_t;
+/* Prints root to stdout and gives it back; oom: it could not be made whole. 0 or -errno. */
+int ctl_print_json(struct json_t *root, bool oom, struct err *e);
+
 /* A number from 1 on, and nothing else. */
 bool ctl_parse_count(uint64_t *out, const char *text);
 

@@ -436,14 +436,8 @@ static int print_json(const struct gate *g, const struct sluice_flow *flow,
 		feed_json(g, flow, a), "block", entry_json(a->blocked, &a->block), "allow",
 		entry_json(a->allowed, &a->allow), "service", service_json(g, a), "backend",
 		backend_json(g, a), "connection", connection_json(a), "maglev", maglev_json(g, a));
-	int rc = 0;
 
-	if (!root || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)
-		rc = err_set(e, ENOMEM, "cannot print JSON: out of memory");
-	else
-		putchar('\n');
-	json_decref(root);
-	return rc;
+	return ctl_print_json(root, !root, e);
 }
 
 /* ---- the command ---------------------------------------------------------------------- */

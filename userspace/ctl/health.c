@@ -121,7 +121,6 @@ static int print_json(const struct health_page *p, const struct name_page *names
 			  (json_int_t)head->downs, "ups", (json_int_t)head->ups, "panics",
 			  (json_int_t)head->panics, "renewed_ms", (json_int_t)head->renewed_ms);
 	bool oom = !root || json_object_set_new(root, "names", health_names_json(names)) != 0;
-	int rc = 0;
 
 	for (uint32_t i = 0; !oom && i < head->slots; i++) {
 		struct health_record r;
@@ -137,12 +136,7 @@ static int print_json(const struct health_page *p, const struct name_page *names
 					   json_string(r.kind == SLUICE_L4 ? "l4" : "l7")) != 0 ||
 		       json_array_append_new(list, o) != 0;
 	}
-	if (oom || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)
-		rc = err_set(e, ENOMEM, "cannot print JSON: out of memory");
-	else
-		putchar('\n');
-	json_decref(root);
-	return rc;
+	return ctl_print_json(root, oom, e);
 }
 
 /* Either may be missing. */

@@ -97,7 +97,6 @@ static int print_json(const struct why_words *w, const struct counters_sum *c, s
 	json_t *reasons = json_object(), *notices = json_object();
 	json_t *root = json_pack("{s:o, s:o}", "reasons", reasons, "notices", notices);
 	bool oom = !root;
-	int rc = 0;
 
 	for (unsigned i = 0; i < SLUICE_R_COUNT && !oom; i++)
 		if (is_wanted(w, status_reasons[i].name, c->reasons[i].packets))
@@ -113,12 +112,7 @@ static int print_json(const struct why_words *w, const struct counters_sum *c, s
 		       json_object_set_new(row, "packets", json_integer((json_int_t)c->notices[i]));
 		oom |= json_object_set_new(notices, status_notices[i].name, row);
 	}
-	if (oom || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)
-		rc = err_set(e, ENOMEM, "cannot print JSON: out of memory");
-	else
-		putchar('\n');
-	json_decref(root);
-	return rc;
+	return ctl_print_json(root, oom, e);
 }
 
 /* ---- the command ---------------------------------------------------------------------- */

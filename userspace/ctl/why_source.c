@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Owns: `sluice why ADDRESS`: a source and the limits of services. */
+#include "ctl/ctl.h"
 #include "ctl/why_source.h"
 
 #include <errno.h>
@@ -115,16 +116,10 @@ static int print_json(const struct asked *a, const struct sluice_addr *source, s
 	json_t *root = json_pack("{s:s, s:b, s:o}", "source", addr_format(source, text), "allowed",
 				 a->allowed, "limits", limits);
 	bool oom = !root;
-	int rc = 0;
 
 	for (unsigned i = 0; i < a->n && !oom; i++)
 		oom |= json_array_append_new(limits, row_json(&a->rows[i])) != 0;
-	if (oom || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)
-		rc = err_set(e, ENOMEM, "cannot print JSON: out of memory");
-	else
-		putchar('\n');
-	json_decref(root);
-	return rc;
+	return ctl_print_json(root, oom, e);
 }
 
 int why_source(const struct sluice_addr *source, bool json, struct err *e)
